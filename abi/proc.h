@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the library OS and tender/proc agree on: how a caged process starts and is sealed.
+ *
+ * The tender (1) maps the image's segments at a base of its choice in [ADDR_OS_START, +2^40), applies its
+ * R_X86_64_RELATIVE relocations and makes PT_GNU_RELRO read-only; (2) maps the boot blob read-write just
+ * behind it, the packed file system and an initial stack; (3) binds handle h to descriptor h; (4) jumps to the
+ * entry with rdi = blob, rsp = top of the stack, all signals unblocked and default.
+ * The library OS then (5) installs its signal handlers, (6) unmaps everything outside the
+ * address map but the vDSO, (7) makes the blob read-only, (8) installs the filter.
+ *
+ * The filter allows a host call only when its instruction pointer lies in the section .text.hostcall of the
+ * image, whose place stands in struct proc_export; every other system call instruction traps (SIGSYS).
+ */
+#pragma once
+
+#include "base/types.h"
+
+#define PROC_EXPORT_MAGIC 0x7470787068746970ULL /* "pithpxpt" */
+#define PROC_EXPORT_VERSION 1
+
+/* In section .pith.export; found through the ELF symbol-less PT_NOTE "Pith", type 1, desc = this struct. */
+struct proc_export {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t pad;
+	uint64_t entry;		 /* all four: offsets from the image's first byte in memory */
+	uint64_t gate;		 /* system call entry, to be stored at ADDR_GATE */
+	uint64_t hostcall_start; /* [start, end): the only instructions that may call the host */
+	uint64_t hostcall_end;
+};
