@@ -11,6 +11,10 @@
 #include "os/vfs/vfs.h"
 
 int pipe_new(uint32_t flags, struct file **rd, struct file **wr);
+/* F_GETPIPE_SZ, F_SETPIPE_SZ: bytes it holds. -EBADF: not a pipe. Set also -EPERM (over 1 MiB), -EBUSY (holds more now). */
+int64_t pipe_size(struct file *f);
+int64_t pipe_set_size(struct file *f, uint64_t bytes);
+
 int eventfd_new(uint64_t initial, uint32_t flags, struct file **out); /* EFD_* */
 int timerfd_new(int clock, uint32_t flags, struct file **out);
 struct timerfd_value {
