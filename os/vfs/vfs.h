@@ -53,8 +53,12 @@ struct inode_ops {
 	ssz (*readlink)(struct inode *i, char *buf, size_t cap); /* bytes, not NUL-ended */
 	int (*getattr)(struct inode *i, struct vfs_stat *out);
 	int (*setattr)(struct inode *i, const struct vfs_stat *in, unsigned which); /* enum vfs_attr */
-	int (*open)(struct inode *i, struct file *f); /* set f->ops, f->priv; NULL: the mount's default file_ops */
+	int (*open)(struct inode *i, struct file *f); /* set f->ops, f->priv; NULL: the inode's fops serve as they are */
 	void (*release)(struct inode *i);	      /* last reference gone: free it */
+	/* A regular file without a name (O_TMPFILE). NULL: -EOPNOTSUPP. */
+	int (*tmpfile)(struct inode *dir, uint32_t mode, struct inode **out);
+	/* A link that leads to an open file whatever its text says (/proc/self/fd/N): the file, one reference. */
+	int (*follow)(struct inode *i, struct file **out);
 };
 
 /* Embedded as the first member of a file system's own inode. */
@@ -65,10 +69,14 @@ struct inode {
 	uint64_t ino;
 	uint32_t mode; /* S_IF* and permissions; kept current by the file system */
 	uint32_t refs;
-	struct mount *covered; /* a file system mounted on this directory, NULL */
+	struct lock_set *locks; /* advisory locks (lock.c), NULL until the first */
 };
 
+/* Fill in what every inode has; one reference. */
+void inode_init(struct inode *i, const struct inode_ops *ops, const struct file_ops *fops, struct mount *m);
+
 /* Called once per entry; returns false to stop (buffer full, the entry was not taken). */
+#define VFS_DIR_FIRST 2
 typedef bool (*vfs_dirent_fn)(void *arg, const char *name, size_t len, uint64_t ino, unsigned type, uint64_t next_pos);
 
 /* What mmap(2) gets to map: a platform handle, or nothing and the bytes are read in (private only). */
@@ -79,10 +87,14 @@ struct file_backing {
 };
 
 struct file_ops {
-	/* May block unless f->flags has O_NONBLOCK. *pos is used and advanced for seekable files; NULL for streams. */
+	/*
+	 * May block unless f->flags has O_NONBLOCK. *pos is used and advanced for seekable files (those with `seek`); NULL
+	 * for streams. With O_APPEND in f->flags a seekable file's write starts at its end and sets *pos.
+	 */
 	ssz (*read)(struct file *f, struct uio *u, int64_t *pos);
 	ssz (*write)(struct file *f, struct uio *u, int64_t *pos);
 	int64_t (*seek)(struct file *f, int64_t off, int whence); /* NULL: -ESPIPE */
+	/* Entries from `pos` on; the first stands at VFS_DIR_FIRST, "." and ".." before it are file_readdir's. */
 	int (*readdir)(struct file *f, uint64_t pos, vfs_dirent_fn fn, void *arg);
 	uint32_t (*poll)(struct file *f);	       /* POLL* bits that hold now; NULL: always readable and writable */
 	struct waitq *(*pollq)(struct file *f);	       /* told of every change of poll; NULL: never changes */
@@ -110,29 +122,42 @@ struct file {
 
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
-struct file *file_get(struct file *f);
+static inline struct file *file_get(struct file *f)
+{
+	f->refs++;
+	return f;
+}
 void file_put(struct file *f);
+/* Called before a file that is in an epoll goes (f->epolls is not empty): os/event's epoll_forget. */
+void vfs_on_file_release(void (*fn)(struct file *f));
 /* A file with one reference and no inode. NULL: no memory. */
 struct file *file_new_anon(const struct file_ops *ops, void *priv, uint32_t flags, const char *anon_name);
+/* Open an inode (its reference stays the caller's); flags are O_*, path may be NULL. O_TRUNC is not done here. */
+int file_open_inode(struct inode *i, uint32_t flags, const char *path, struct file **out);
 
 /* ---- mounts and paths ---- */
 
 struct mount {
-	struct inode *root; /* owned */
-	struct inode *on;   /* the directory it covers, owned; NULL for "/" */
-	struct inode *parent_dir; /* see vfs_mount */
+	struct inode *root;  /* owned */
 	const char *fs_name; /* "tmpfs", "packfs", … for /proc/mounts */
-	char *path;
+	char *path;	     /* where it is mounted, normalised; owned */
 	bool read_only;
 	uint64_t dev;
 	int (*statfs)(struct mount *m, struct vfs_statfs *out); /* NULL: zeros */
+	void (*release)(struct mount *m); /* unmounted, root put: free it; NULL: static */
 	void *priv;
 	struct list link;
 };
 
-/* Mount `m` (filled: root, fs_name, statfs, …) at an existing directory, "/" first. Makes missing directories when it can. */
+/*
+ * Mount `m` (filled: root, fs_name, statfs, …) at a normalised absolute path, "/" first. The walk looks at the mount
+ * table by path, so the directory below need not exist; it is made when the file system there can.
+ */
 int vfs_mount(struct mount *m, const char *path);
 struct list *vfs_mounts(void); /* of struct mount.link */
+void vfs_unmount_all(void);    /* tests: newest first */
+/* A device number for what has inodes but is mounted nowhere (memfd). */
+uint64_t vfs_new_dev(void);
 
 /* Where a relative path starts: an absolute directory path kept by name, so ".." and getcwd need no inode parents. */
 struct vfs_at {
@@ -146,12 +171,15 @@ enum vfs_walk_flag {
 };
 
 /*
- * A resolved path. True on success: parent is the last directory (NULL only for "/" itself), name its last component,
- * path the absolute path without links.
+ * A resolved path. True on success: parent is the last directory, name its last component, path the absolute path
+ * without links. Where the last component is no name (the path is "/", or ends in "." or "..", or in a link to an open
+ * file), parent is NULL and name is "/", ".", ".." or "". 4.4 KiB: not for deep stacks.
  */
 struct vfs_walked {
 	struct inode *inode;  /* owned, or NULL */
 	struct inode *parent; /* owned, or NULL */
+	struct file *file;    /* owned, or NULL: the open file that a link of /proc/self/fd led to */
+	bool slash;	      /* the path ended in '/' */
 	char name[VFS_NAME_MAX + 1];
 	char path[VFS_PATH_MAX];
 };
@@ -170,6 +198,11 @@ int vfs_link(struct vfs_at from_at, const char *from, struct vfs_at at, const ch
 int vfs_mknod(struct vfs_at at, const char *path, uint32_t mode, uint64_t rdev);
 ssz vfs_readlink(struct vfs_at at, const char *path, char *buf, size_t cap);
 int vfs_setattr(struct vfs_at at, const char *path, unsigned walk_flags, const struct vfs_stat *in, unsigned which);
+int vfs_statfs(struct vfs_at at, const char *path, struct vfs_statfs *out);
+
+int inode_stat(struct inode *i, struct vfs_stat *out);
+int inode_setattr(struct inode *i, const struct vfs_stat *in, unsigned which); /* -EROFS where the mount is */
+int inode_statfs(struct inode *i, struct vfs_statfs *out);
 
 int file_stat(struct file *f, struct vfs_stat *out);
 ssz file_read(struct file *f, struct uio *u);  /* at f->pos, checks access mode */
@@ -177,6 +210,37 @@ ssz file_write(struct file *f, struct uio *u); /* at f->pos or the end (O_APPEND
 ssz file_pread(struct file *f, struct uio *u, int64_t pos);
 ssz file_pwrite(struct file *f, struct uio *u, int64_t pos);
 uint32_t file_poll(struct file *f);
+int64_t file_seek(struct file *f, int64_t off, int whence); /* -ESPIPE */
+/* Entries from f->pos on, "." and ".." first; f->pos follows what fn took. -ENOTDIR */
+int file_readdir(struct file *f, vfs_dirent_fn fn, void *arg);
+int file_truncate(struct file *f, uint64_t size); /* -EINVAL: not open for writing, or no such thing */
+int file_sync(struct file *f, bool data_only);
+int file_setattr(struct file *f, const struct vfs_stat *in, unsigned which);
+/* The seek of a file of known size, for file systems. */
+int64_t file_seek_sized(struct file *f, int64_t off, int whence, uint64_t size);
+
+/* ---- advisory locks ---- */
+
+enum lock_kind { LOCK_UNLOCK, LOCK_SHARED, LOCK_EXCLUSIVE };
+
+/* [start, end]; end UINT64_MAX: to infinity. */
+struct lock_range {
+	enum lock_kind kind;
+	uint64_t start, end;
+};
+
+/*
+ * Record locks, fcntl(2). ofd: owned by the open file description, else by the process (there is one, so its locks
+ * never conflict with one another). -EAGAIN: held by another and not `wait`; -EINTR; -ENOMEM; -EBADF: no inode.
+ */
+int lock_set(struct file *f, const struct lock_range *r, bool ofd, bool wait);
+/* What would be in the way: *r becomes it, or its kind LOCK_UNLOCK; *ofd_owner tells whose it is. */
+int lock_test(struct file *f, struct lock_range *r, bool ofd, bool *ofd_owner);
+int lock_flock(struct file *f, enum lock_kind kind, bool wait); /* flock(2) */
+/* A descriptor of f was closed: the process's record locks on its inode go. */
+void lock_on_close(struct file *f);
+/* The last reference of f goes: its OFD and flock locks go. */
+void lock_on_release(struct file *f);
 
 /* ---- descriptors ---- */
 
@@ -198,3 +262,5 @@ int fd_install(struct fd_table *t, struct file *f, unsigned from, bool cloexec);
 int fd_install_at(struct fd_table *t, unsigned fd, struct file *f, bool cloexec); /* dup2: closes what was there */
 struct file *fd_get(struct fd_table *t, int fd); /* borrowed while the OS lock is held and the caller does not block; NULL: -EBADF */
 int fd_close(struct fd_table *t, int fd);
+bool fd_cloexec(const struct fd_table *t, int fd); /* fd is open */
+void fd_set_cloexec(struct fd_table *t, int fd, bool on);
