@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What fstat tells of files without an inode. */
 #include "base/string.h"
-#include "os/event/event_priv.h"
+#include "os/event/anon.h"
 #include "os/time/time.h"
 
 #define ANON_DEV 0xf /* no mount has it: mounts count from 0x10 */

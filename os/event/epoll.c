@@ -13,7 +13,7 @@
 #include "base/errno.h"
 #include "base/list.h"
 #include "os/event/event.h"
-#include "os/event/event_priv.h"
+#include "os/event/anon.h"
 #include "os/mm/heap.h"
 #include "os/sched/sched.h"
 

@@ -7,7 +7,7 @@
 #include "abi/linux/event.h"
 #include "base/errno.h"
 #include "os/event/event.h"
-#include "os/event/event_priv.h"
+#include "os/event/anon.h"
 #include "os/mm/heap.h"
 
 #define EVENTFD_MAX (UINT64_MAX - 1)
@@ -35,7 +35,7 @@ static ssz eventfd_read(struct file *f, struct uio *u, int64_t *pos)
 			return -EAGAIN;
 		err = waitq_wait(&e->wq, DEADLINE_NONE);
 		if (err)
-			return err;
+			return -ERESTART_SYS;
 	}
 	value = e->semaphore ? 1 : e->count;
 	e->count -= value;
@@ -62,7 +62,7 @@ static ssz eventfd_write(struct file *f, struct uio *u, int64_t *pos)
 			return -EAGAIN;
 		err = waitq_wait(&e->wq, DEADLINE_NONE);
 		if (err)
-			return err;
+			return -ERESTART_SYS;
 	}
 	e->count += value;
 	/* Also for 0 when the counter is not: Linux wakes then too, and edge-triggered watchers count on it. */

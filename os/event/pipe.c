@@ -9,7 +9,7 @@
 #include "abi/linux/event.h"
 #include "base/errno.h"
 #include "os/event/event.h"
-#include "os/event/event_priv.h"
+#include "os/event/anon.h"
 #include "os/event/ring.h"
 #include "os/mm/heap.h"
 
@@ -41,7 +41,7 @@ static ssz pipe_read(struct file *f, struct uio *u, int64_t *pos)
 			return -EAGAIN;
 		err = waitq_wait(&p->read_q, DEADLINE_NONE);
 		if (err)
-			return err;
+			return -ERESTART_SYS;
 	}
 	was_full = ring_room(&p->ring) < LX_PIPE_BUF;
 	n = ring_get(&p->ring, u, u->resid, false);
@@ -84,7 +84,7 @@ static ssz pipe_write(struct file *f, struct uio *u, int64_t *pos)
 	while (u->resid) {
 		n = pipe_write_piece(p, u, atomic);
 		if (n == -EAGAIN && !(f->flags & LX_O_NONBLOCK)) {
-			n = waitq_wait(&p->write_q, DEADLINE_NONE);
+			n = waitq_wait(&p->write_q, DEADLINE_NONE) ? -ERESTART_SYS : 0;
 			if (n == 0)
 				continue;
 		}

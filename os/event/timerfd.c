@@ -10,7 +10,7 @@
 #include "abi/linux/event.h"
 #include "base/errno.h"
 #include "os/event/event.h"
-#include "os/event/event_priv.h"
+#include "os/event/anon.h"
 #include "os/mm/heap.h"
 #include "os/time/time.h"
 
@@ -70,7 +70,7 @@ static ssz timerfd_read(struct file *f, struct uio *u, int64_t *pos)
 			return -EAGAIN;
 		err = waitq_wait(&tf->wq, DEADLINE_NONE);
 		if (err)
-			return err;
+			return -ERESTART_SYS;
 	}
 	timerfd_consume(tf, ticks);
 	n = uio_write(u, &ticks, sizeof(ticks));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of os/event share: fstat of a file that has no inode. */
+/* fstat of files that have no inode: those of os/event, and sockets. */
 #pragma once
 
 #include "os/vfs/vfs.h"
