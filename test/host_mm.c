@@ -197,6 +197,8 @@ void os_printf(const char *fmt, ...)
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
+	if (!*fmt || fmt[strlen(fmt) - 1] != '\n')
+		fputc('\n', stderr);
 }
 
 _Noreturn void assert_failed(const char *file, int line, const char *cond)

@@ -5,5 +5,8 @@
 #include "base/assert.h"
 #include "base/types.h"
 
-/* A line (no newline added) on the instance's standard error; drops what cannot be written. Never blocks. */
+/* A line on the instance's standard error, with a newline unless it has one; drops what cannot be written. Never blocks. */
 void os_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* What the stack protector compares: set once from random bytes, in a function that never returns. */
+extern uintptr_t __stack_chk_guard;
