@@ -135,6 +135,13 @@ _Noreturn void plat_exit(int status);
 
 struct trap_frame; /* arch/x86_64/regs.h */
 
+/* Where the platform starts the library OS, once it is ready to serve the calls of this page. */
+_Noreturn void os_main(void);
+
+/* Bits that the platform sets when an event came while OS code ran; looked at on the way back to the program. */
+enum os_attention_bit { OS_ATTENTION_TICK = 1, OS_ATTENTION_SIGNAL = 2 };
+extern volatile uint32_t os_attention;
+
 enum plat_trap_kind {
 	PLAT_TRAP_SYSCALL, /* a system call instruction that was not patched */
 	PLAT_TRAP_TICK,	   /* the tick asked for, or a signal from outside came while the program ran */
@@ -143,6 +150,6 @@ enum plat_trap_kind {
 /*
  * A trap in program code. Runs on the current thread's OS stack with the program's registers in *f and its
  * FPU state live; returning resumes the program with *f (changed or not). Traps that hit OS code do not come here:
- * a tick there is remembered and os_upcall_pending() is asked at the next way out.
+ * a tick there is remembered in os_attention.
  */
 void os_upcall_trap(struct trap_frame *f, enum plat_trap_kind kind);

@@ -23,6 +23,7 @@ struct thread {
 	struct list run_link;
 	enum thread_state state;
 	bool woken;	   /* a wake-up came since thread_sleep began */
+	bool full_restore; /* the frame was changed: leave the system call through arch_resume */
 	bool interrupted;  /* a signal is pending for it: sleeps return -EINTR */
 	uint64_t cpu_ns;   /* time it has run */
 	uint32_t tid;
@@ -35,6 +36,7 @@ struct thread *thread_current(void);
 /* A thread that starts in program code with `regs` (copied). NULL: no memory. Not runnable before thread_start. */
 struct thread *thread_new(const struct trap_frame *regs);
 void thread_start(struct thread *t);
+void thread_free(struct thread *t); /* one that was never started */
 _Noreturn void thread_exit(void); /* frees the OS stack and struct thread from the next thread's context */
 void thread_wake(struct thread *t);
 void thread_interrupt(struct thread *t); /* wake with -EINTR, now or at its next sleep, until thread_interrupt_clear */
@@ -43,6 +45,10 @@ void sched_yield_now(void);
 
 /* Called by traps and the way out of a system call when a tick came: time, pollers, next thread. */
 void sched_tick(void);
+/* Make sure that a tick comes while the program runs; for who armed a timer that interrupts it. Cheap when it is so. */
+void sched_tick_arm(void);
+/* The first switch: from start-up code, whose stack is not used again, to the first thread. */
+_Noreturn void sched_run(struct thread *first);
 
 /*
  * A source of events that the scheduler looks at before it sleeps, and on ticks (network, console, signals).

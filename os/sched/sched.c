@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The run queue: who runs next, and what is done when nobody can.
+ *
+ * True whenever no function of this file is running: (1) the current thread is not in the run queue; (2) every
+ * other runnable thread is in it once; (3) at most one dead thread waits to be freed.
+ */
+#include "os/sched/sched.h"
+
+#include "arch/x86_64/cpu.h"
+#include "os/mm/panic.h"
+#include "os/sched/sched_priv.h"
+#include "os/time/time.h"
+#include "plat/plat.h"
+
+/*
+ * Before a sleep, look for events this long without sleeping: waking a sleeping host thread costs about 63 us
+ * where a look costs under one. Only when frames came not long ago.
+ */
+#define SPIN_NS (50 * NS_PER_US)
+
+struct thread *sched_current;
+static struct list run_queue = LIST_INIT(run_queue);
+static struct list sources = LIST_INIT(sources);
+static struct thread *dead;
+static struct thread start_thread; /* the start-up code, until sched_run */
+static bool tick_armed;
+static uint32_t source_wants;
+
+void sched_init(void)
+{
+	sched_current = &start_thread;
+	start_thread.state = THREAD_RUNNABLE;
+}
+
+void sched_source_add(struct sched_source *s)
+{
+	list_push_tail(&sources, &s->link);
+}
+
+void thread_wake(struct thread *t)
+{
+	if (t->state == THREAD_DEAD)
+		return;
+	t->woken = true;
+	if (t->state == THREAD_RUNNABLE)
+		return;
+	t->state = THREAD_RUNNABLE;
+	if (t != sched_current) {
+		list_push_tail(&run_queue, &t->run_link);
+		sched_tick_arm();
+	}
+}
+
+void sched_tick_arm(void)
+{
+	if (tick_armed)
+		return;
+	tick_armed = true;
+	plat_tick(SCHED_SLICE_NS);
+}
+
+/* A tick is wanted while a program runs only if somebody else has something to do meanwhile. */
+static void tick_rearm(void)
+{
+	if (!list_empty(&run_queue) || (source_wants & PLAT_EV_FRAMES) || time_next_deadline() != DEADLINE_NONE)
+		sched_tick_arm();
+}
+
+static bool poll_sources(uint32_t events)
+{
+	bool woke = false;
+
+	source_wants = 0;
+	list_for_each_safe(pos, tmp, &sources) {
+		struct sched_source *s = list_entry(pos, struct sched_source, link);
+
+		woke |= s->poll(s, events & s->want);
+		source_wants |= s->want;
+	}
+	return woke;
+}
+
+void sched_poll(void)
+{
+	time_run(time_mono_ns());
+	poll_sources(0);
+}
+
+/* Nobody is runnable: wait for the world until somebody is. */
+static void idle(void)
+{
+	uint64_t spin_until = time_mono_ns() + SPIN_NS;
+
+	for (;;) {
+		uint64_t now = time_mono_ns();
+		uint32_t events = 0;
+
+		time_run(now);
+		poll_sources(0);
+		if (!list_empty(&run_queue) || sched_current->state == THREAD_RUNNABLE)
+			return;
+		if (now < spin_until && (source_wants & PLAT_EV_FRAMES))
+			continue;
+		events = plat_wait(source_wants | PLAT_EV_SIGNAL, time_next_deadline());
+		if (os_attention & OS_ATTENTION_TICK) {
+			os_attention &= ~(uint32_t)OS_ATTENTION_TICK;
+			tick_armed = false;
+		}
+		if (events)
+			poll_sources(events);
+	}
+}
+
+/* First thing on the new thread's stack after every switch. */
+void sched_switched(void);
+void sched_switched(void)
+{
+	if (dead) {
+		thread_free(dead);
+		dead = NULL;
+	}
+}
+
+static void switch_to(struct thread *next)
+{
+	struct thread *prev = sched_current;
+
+	if (prev == next)
+		return;
+	if (prev->state != THREAD_DEAD && prev != &start_thread) {
+		arch_fpu_save(prev->arch.fpu);
+		prev->arch.fs_base = plat_get_fs();
+	}
+	sched_current = next;
+	arch_fpu_load(next->arch.fpu);
+	plat_set_fs(next->arch.fs_base);
+	arch_switch(&prev->arch, &next->arch);
+	sched_switched();
+}
+
+void sched_block(void)
+{
+	if (list_empty(&run_queue))
+		idle();
+	if (sched_current->state == THREAD_RUNNABLE) {
+		/* Woken while idle; others who were woken too come after it. */
+		tick_rearm();
+		return;
+	}
+	switch_to(list_entry(list_pop_head(&run_queue), struct thread, run_link));
+	tick_rearm();
+}
+
+void sched_yield_now(void)
+{
+	if (list_empty(&run_queue))
+		return;
+	list_push_tail(&run_queue, &sched_current->run_link);
+	switch_to(list_entry(list_pop_head(&run_queue), struct thread, run_link));
+}
+
+void sched_tick(void)
+{
+	os_attention &= ~(uint32_t)OS_ATTENTION_TICK;
+	tick_armed = false;
+	time_run(time_mono_ns());
+	poll_sources(0);
+	sched_yield_now();
+	tick_rearm();
+}
+
+void thread_exit(void)
+{
+	ASSERT(!dead);
+	dead = sched_current;
+	sched_current->state = THREAD_DEAD;
+	sched_block();
+	ASSERT(!"a dead thread runs");
+	__builtin_unreachable();
+}
+
+void sched_run(struct thread *first)
+{
+	first->state = THREAD_RUNNABLE;
+	first->woken = false;
+	switch_to(first);
+	__builtin_unreachable();
+}
