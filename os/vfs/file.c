@@ -40,7 +40,8 @@ static const struct file_ops path_only_ops = {0};
 
 int file_open_inode(struct inode *i, uint32_t flags, const char *path, struct file **out)
 {
-	struct file *f = file_new_anon(i->fops ? i->fops : &path_only_ops, NULL, flags, NULL);
+	const uint32_t once = LX_O_CREAT | LX_O_EXCL | LX_O_NOCTTY | LX_O_TRUNC | LX_O_CLOEXEC; /* fcntl(2) F_GETFL */
+	struct file *f = file_new_anon(i->fops ? i->fops : &path_only_ops, NULL, flags & ~once, NULL);
 	int err = 0;
 
 	if (!f)
