@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Changing the program's code: patched system calls and the trampolines that they jump to.
+ *
+ * True always: (1) pages are writable or executable, and no program code runs while they are writable; (2) trampoline
+ * pages are mappings of the set, so nothing else is placed there; the program may unmap them and has itself to blame.
+ */
+#include "abi/addr.h"
+#include "base/errno.h"
+#include "base/string.h"
+#include "os/mm/heap.h"
+#include "os/vm/vm_priv.h"
+#include "plat/plat.h"
+
+#define REACH ((1UL << 31) - 2 * PAGE_SIZE) /* of a 32-bit displacement, from and to anywhere in a page */
+#define PAGE_SLOTS (PAGE_SIZE / VM_TRAMPOLINE_BYTES)
+#define BRK_ROOM (1UL << 30) /* not in the way of a heap that grows this far */
+
+int vm_text_patch(uint64_t addr, const void *bytes, size_t n)
+{
+	struct vm_space *s = vm_current();
+	const struct vma *v = vma_find(s, addr);
+	uint64_t start = ALIGN_DOWN(addr, PAGE_SIZE), size;
+	int err, err2;
+
+	if (!v || v->start > addr || n == 0 || n > v->end - addr || !(v->prot & LX_PROT_EXEC))
+		return -EFAULT;
+	if (v->flags & VMA_THROUGH)
+		return -EACCES; /* it would change the file */
+	size = ALIGN_UP(addr + n, PAGE_SIZE) - start;
+	err = plat_mem_protect(start, size, PLAT_R | PLAT_W);
+	if (err)
+		return err;
+	err = ucopy_out(addr, bytes, n);
+	err2 = plat_mem_protect(start, size, v->prot);
+	return err ? err : err2;
+}
+
+/* ---- trampolines ---- */
+
+struct trampoline_page {
+	struct trampoline_page *next;
+	uint64_t addr;
+	unsigned used; /* slots; they are never freed */
+};
+
+static struct trampoline_page *pages;
+
+static bool in_reach(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b <= REACH : b - a <= REACH;
+}
+
+/* The nearest free page below, else above, what is mapped around `near`; 0: none in reach. */
+static uint64_t page_near(const struct vm_space *s, uint64_t near)
+{
+	const struct vma *at = vma_find(s, near), *v;
+	uint64_t page;
+
+	for (v = at; v; v = vma_prev(s, v)) {
+		page = v->start - PAGE_SIZE;
+		if (!in_reach(page, near) || !vm_range_ok(page, PAGE_SIZE))
+			break;
+		if (vma_range_free(s, page, page + PAGE_SIZE))
+			return page;
+	}
+	for (v = at; v && in_reach(v->end, near); v = vma_next(s, v)) {
+		page = v->end;
+		if (page >= s->brk_start && page < s->brk_end + BRK_ROOM)
+			continue;
+		if (vm_range_ok(page, PAGE_SIZE) && vma_range_free(s, page, page + PAGE_SIZE))
+			return page;
+	}
+	return 0;
+}
+
+static int page_map(struct vm_space *s, uint64_t addr)
+{
+	struct vma *v = vma_new();
+	int err;
+
+	if (!v)
+		return -ENOMEM;
+	v->start = addr;
+	v->end = addr + PAGE_SIZE;
+	v->prot = LX_PROT_READ | LX_PROT_EXEC;
+	v->flags = VMA_FREE_OF_CHARGE;
+	v->name = "[pith]";
+	err = vm_install(s, v);
+	if (err)
+		vma_free(v);
+	return err;
+}
+
+static struct trampoline_page *page_new(struct vm_space *s, uint64_t near)
+{
+	uint64_t addr = page_near(s, near);
+	struct trampoline_page *p;
+
+	if (!addr)
+		return NULL;
+	p = heap_alloc(sizeof(*p));
+	if (!p)
+		return NULL;
+	if (page_map(s, addr)) {
+		heap_free(p);
+		return NULL;
+	}
+	*p = (struct trampoline_page){.next = pages, .addr = addr};
+	pages = p;
+	return p;
+}
+
+uint64_t vm_trampoline_alloc(uint64_t near_addr)
+{
+	struct trampoline_page *p;
+
+	for (p = pages; p; p = p->next) {
+		if (p->used < PAGE_SLOTS && in_reach(p->addr, near_addr))
+			break;
+	}
+	if (!p)
+		p = page_new(vm_current(), near_addr);
+	return p ? p->addr + p->used++ * VM_TRAMPOLINE_BYTES : 0;
+}
