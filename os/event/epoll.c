@@ -238,6 +238,7 @@ static int epoll_add(struct epoll *ep, int fd, struct file *target, uint32_t eve
 	item = heap_zalloc(sizeof(*item));
 	if (!item)
 		return -ENOMEM;
+	vfs_on_file_release(epoll_forget);
 	item->ep = ep;
 	item->file = target;
 	item->fd = fd;

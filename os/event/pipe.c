@@ -7,6 +7,7 @@
  * Source: pipe(7), POSIX write(): at most PIPE_BUF bytes are written as one piece.
  */
 #include "abi/linux/event.h"
+#include "abi/linux/ioctl.h"
 #include "base/errno.h"
 #include "os/event/event.h"
 #include "os/event/anon.h"
