@@ -18,10 +18,12 @@ struct process {
 	uint32_t pid;
 	struct list tasks; /* of struct task.link */
 	unsigned task_count;
-	bool exiting;
+	uint64_t exited_cpu_ns; /* what its ended threads ran */
 	char comm[16];
 	uint64_t arg_start, arg_end, env_start, env_end; /* for /proc/self/cmdline and environ */
 };
+
+#define LINUX_RELEASE "6.1.0" /* whose system calls and files in /proc these are; glibc asks for at least 3.2 */
 
 struct process *process_current(void);
 

@@ -72,6 +72,9 @@ int time_in(uint64_t uaddr, uint64_t *ns);
 /* The monotonic deadline of an absolute time on `clock`. */
 uint64_t time_deadline(int clock, uint64_t abs_ns);
 
+/* A timer that signals `task` signals nobody any more: it ends. */
+void timers_forget_task(const struct task *task);
+
 void patch_site(struct trap_frame *f);
 /* Registers, mappings and a symbolised backtrace on standard error. */
 void crash_report(const struct trap_frame *f, const struct lx_siginfo *info);

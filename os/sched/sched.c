@@ -26,6 +26,7 @@ static struct thread *dead;
 static struct thread start_thread; /* the start-up code, until sched_run */
 static bool tick_armed;
 static uint32_t source_wants;
+static uint64_t ran_since_ns; /* since when the current thread's time has not been added up; 0 while idle */
 
 void sched_init(void)
 {
@@ -87,6 +88,20 @@ void sched_poll(void)
 	poll_sources(0);
 }
 
+static void account(void)
+{
+	uint64_t now = time_mono_ns();
+
+	if (ran_since_ns)
+		sched_current->cpu_ns += now - ran_since_ns;
+	ran_since_ns = now;
+}
+
+uint64_t thread_cpu_ns(const struct thread *t)
+{
+	return t->cpu_ns + (t == sched_current && ran_since_ns ? time_mono_ns() - ran_since_ns : 0);
+}
+
 /* Nobody is runnable: wait for the world until somebody is. */
 static void idle(void)
 {
@@ -128,6 +143,7 @@ static void switch_to(struct thread *next)
 
 	if (prev == next)
 		return;
+	account();
 	if (prev->state != THREAD_DEAD && prev != &start_thread) {
 		arch_fpu_save(prev->arch.fpu);
 		prev->arch.fs_base = plat_get_fs();
@@ -141,8 +157,11 @@ static void switch_to(struct thread *next)
 
 void sched_block(void)
 {
-	if (list_empty(&run_queue))
+	if (list_empty(&run_queue)) {
+		account();
 		idle();
+		ran_since_ns = time_mono_ns();
+	}
 	if (sched_current->state == THREAD_RUNNABLE) {
 		/* Woken while idle; others who were woken too come after it. */
 		tick_rearm();

@@ -25,7 +25,7 @@ struct thread {
 	bool woken;	   /* a wake-up came since thread_sleep began */
 	bool full_restore; /* the frame was changed: leave the system call through arch_resume */
 	bool interrupted;  /* a signal is pending for it: sleeps return -EINTR */
-	uint64_t cpu_ns;   /* time it has run */
+	uint64_t cpu_ns;   /* time it has run, up to the last switch: thread_cpu_ns tells */
 	uint32_t tid;
 	void *owner; /* os/linux's struct task */
 };
@@ -38,6 +38,7 @@ struct thread *thread_new(const struct trap_frame *regs);
 void thread_start(struct thread *t);
 void thread_free(struct thread *t); /* one that was never started */
 _Noreturn void thread_exit(void); /* frees the OS stack and struct thread from the next thread's context */
+uint64_t thread_cpu_ns(const struct thread *t); /* time it has run until now */
 void thread_wake(struct thread *t);
 void thread_interrupt(struct thread *t); /* wake with -EINTR, now or at its next sleep, until thread_interrupt_clear */
 void thread_interrupt_clear(struct thread *t);
