@@ -19,13 +19,16 @@
 #define PROC_EXPORT_MAGIC 0x7470787068746970ULL /* "pithpxpt" */
 #define PROC_EXPORT_VERSION 1
 
-/* In section .pith.export; found through the ELF symbol-less PT_NOTE "Pith", type 1, desc = this struct. */
+/*
+ * The description of the ELF note "Pith", type 1. The places are relative to this struct's own first byte, which needs no
+ * relocation; the note lies in the first segment, where offsets in file and memory are the same.
+ */
 struct proc_export {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t pad;
-	uint64_t entry;		 /* all four: offsets from the image's first byte in memory */
-	uint64_t gate;		 /* system call entry, to be stored at ADDR_GATE */
-	uint64_t hostcall_start; /* [start, end): the only instructions that may call the host */
-	uint64_t hostcall_end;
+	int64_t entry;
+	int64_t gate;		/* system call entry, to be stored at ADDR_GATE */
+	int64_t hostcall_start; /* [start, end): the only instructions that may call the host */
+	int64_t hostcall_end;
 };

@@ -45,8 +45,7 @@ host_sigreturn:
 	hlt
 	.size host_sigreturn, . - host_sigreturn
 
-	/* struct proc_export of abi/proc.h as ELF note "Pith", type 1; the offsets are absolute symbols that the
-	   Makefile's link defines, for an address here would need a relocation in read-only memory. */
+	/* struct proc_export of abi/proc.h as ELF note "Pith", type 1. */
 	.section .note.pith, "aR", @note
 	.balign 4
 	.long 5, note_end - note_start, 1
@@ -55,10 +54,10 @@ host_sigreturn:
 note_start:
 	.quad 0x7470787068746970
 	.long 1, 0
-	.quad note_entry
-	.quad note_gate
-	.quad note_hostcall_start
-	.quad note_hostcall_end
+	.quad proc_start - note_start
+	.quad arch_gate - note_start
+	.quad __start_hostcall - note_start
+	.quad __stop_hostcall - note_start
 note_end:
 
 	.text
