@@ -16,8 +16,8 @@
 #include "os/net/buf/addr.h"
 
 enum netbuf_class {
-	NETBUF_SMALL, /* 2 KiB: an Ethernet frame, a datagram, small requests */
-	NETBUF_PAGE,  /* 4 KiB: the send buffer's unit; 16 of them and one partial are 64 KiB in PACKET_PIECES */
+	NETBUF_SMALL, /* 2 KiB with struct netbuf: an Ethernet frame, a datagram, small requests */
+	NETBUF_PAGE,  /* 4 KiB with struct netbuf: the send buffer's unit; 17 and two partial ones make a 64 KiB segment */
 	NETBUF_JUMBO, /* 64 KiB and headers: a received frame of a TAP with segmentation offload; loopback */
 	NETBUF_CLASSES
 };
@@ -57,7 +57,7 @@ struct netbuf {
 	struct ip4_ep src;   /* UDP: where the datagram came from */
 	struct ip4_ep dst;
 	uint8_t *store;
-};
+} __attribute__((aligned(16)));
 
 void netbuf_pool_init(struct netbuf_pool *p);
 /* Frees what is on the free lists; all netbufs must have come back. */
@@ -124,8 +124,8 @@ void packet_copy(const struct packet *k, uint8_t *dst);
 void packet_checksum(struct packet *k);
 
 /*
- * Internet checksum (RFC 1071) in parts: sums are unfolded 64-bit numbers of 16-bit words in network byte order;
- * every part but the last has an even length. csum_finish gives the complement in network byte order.
+ * Internet checksum (RFC 1071) in parts: sums are unfolded 64-bit numbers of 16-bit words as they stand in memory;
+ * every part but the last has an even length. Folded values are stored with memcpy, without swapping.
  */
 uint64_t csum_add(uint64_t sum, const void *p, size_t n);
 uint16_t csum_finish(uint64_t sum);

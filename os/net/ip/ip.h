@@ -4,7 +4,7 @@
  *
  * Input is validated completely (version, lengths, header checksum, addresses) before a protocol sees it. Fragments are
  * dropped and counted. Output routes to the loopback (127.0.0.0/8 and our own addresses), a neighbour, or the gateway.
- * Source: RFC 791, RFC 1122 3.2, RFC 6864 (ID of atomic datagrams).
+ * Source: RFC 791, RFC 1122 3.2, RFC 6864 (all that we send has DF set, so the ID is 0).
  */
 #pragma once
 
@@ -64,7 +64,6 @@ struct ip_stack {
 	struct arp_table *arp;
 	struct ip4 addr, gw;
 	unsigned prefix; /* bits */
-	uint16_t next_id;
 	struct ip_handler icmp, tcp, udp;
 	void (*entropy)(void *buf, size_t n); /* plat_entropy, or a test's seeded generator */
 	uint64_t drops[IP_DROPS];
