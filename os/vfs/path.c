@@ -89,9 +89,17 @@ static int open_create(struct vfs_walked *w, uint32_t flags, uint32_t mode)
 	return dir->ops->create(dir, w->name, LX_S_IFREG | (mode & 07777), 0, &w->inode);
 }
 
-static int open_existing(struct vfs_walked *w, uint32_t flags, struct file **out)
+static int open_truncate(struct file *f)
 {
 	struct vfs_stat zero = {0};
+
+	if (f->ops->truncate && (f->flags & LX_O_ACCMODE) != LX_O_RDONLY)
+		return f->ops->truncate(f, 0);
+	return inode_setattr(f->inode, &zero, VFS_ATTR_SIZE);
+}
+
+static int open_existing(struct vfs_walked *w, uint32_t flags, struct file **out)
+{
 	int err = open_check(w->inode, flags);
 
 	if (err)
@@ -100,7 +108,7 @@ static int open_existing(struct vfs_walked *w, uint32_t flags, struct file **out
 	if (err)
 		return err;
 	if ((flags & LX_O_TRUNC) && !(flags & LX_O_PATH) && LX_S_ISREG(w->inode->mode)) {
-		err = inode_setattr(w->inode, &zero, VFS_ATTR_SIZE);
+		err = open_truncate(*out);
 		if (err)
 			file_put(*out);
 	}
