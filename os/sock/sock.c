@@ -104,7 +104,7 @@ static void sock_file_release(struct file *f)
 {
 	struct sock *s = f->priv;
 
-	s->ops->release(s, f->flags & LX_O_NONBLOCK);
+	s->ops->release(s);
 }
 
 static const struct file_ops sock_file_ops = {
@@ -194,7 +194,7 @@ int sock_new(const struct sock_caller *who, int domain, int type, int protocol, 
 	s->cred = who->cred;
 	err = sock_file_new(s, (uint32_t)type, out);
 	if (err)
-		s->ops->release(s, true);
+		s->ops->release(s);
 	return err;
 }
 
@@ -218,11 +218,11 @@ int sock_pair(const struct sock_caller *who, int domain, int type, int protocol,
 	if (!err)
 		return 0;
 	file_put(out[0]);
-	s[1]->ops->release(s[1], true);
+	s[1]->ops->release(s[1]);
 	return err;
 release_both:
-	s[0]->ops->release(s[0], true);
-	s[1]->ops->release(s[1], true);
+	s[0]->ops->release(s[0]);
+	s[1]->ops->release(s[1]);
 	return err;
 }
 
@@ -274,7 +274,7 @@ int sock_accept(struct file *f, uint32_t flags, struct file **out, void *addr, u
 	got->ops->name(got, true, addr, len);
 	err = sock_file_new(got, flags, out);
 	if (err)
-		got->ops->release(got, true);
+		got->ops->release(got);
 	return err;
 }
 

@@ -13,7 +13,6 @@
 #define SOCK_EVERY (SOCK_READABLE | SOCK_WRITABLE | LX_POLLRDHUP | LX_POLLHUP | LX_POLLERR)
 
 struct sock;
-struct inet_msg;
 
 /*
  * `deadline_ns` is for sock_wait. A family checks its own addresses; lengths are 0..SOCK_ADDR_MAX. NULL operation:
@@ -34,7 +33,7 @@ struct sock_family_ops {
 	int (*getopt)(struct sock *s, int level, int opt, void *val, unsigned *len);
 	int (*applied)(struct sock *s, int opt); /* a SOL_SOCKET option in struct sock has changed */
 	size_t (*inq)(struct sock *s);		 /* FIONREAD */
-	void (*release)(struct sock *s, bool nonblock);	 /* frees s */
+	void (*release)(struct sock *s); /* frees s; may block (SO_LINGER) */
 };
 
 struct sock {

@@ -145,9 +145,8 @@ static void unix_end(struct unix_sock *u)
 	unix_put(u);
 }
 
-static void unix_release(struct sock *s, bool nonblock)
+static void unix_release(struct sock *s)
 {
-	(void)nonblock;
 	unix_end(unix_of(s));
 }
 
