@@ -189,6 +189,7 @@ int linux_fs_init(void)
 
 	if (err)
 		return err;
+	fd_table_init(&p->fds);
 	make_usual_dirs();
 	err = vfs_mount(dev_fs_init(), "/dev");
 	if (!err)
