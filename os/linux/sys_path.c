@@ -5,6 +5,24 @@
 #include "base/string.h"
 #include "os/mm/heap.h"
 
+int process_at(int dirfd, const char *path, struct vfs_at *out)
+{
+	struct process *p = process_current();
+	struct file *f;
+
+	out->dir = p->cwd;
+	if (path[0] == '/' || dirfd == LX_AT_FDCWD)
+		return 0;
+	f = fd_get(&p->fds, dirfd);
+	if (!f)
+		return -EBADF;
+	if (!f->inode || !LX_S_ISDIR(f->inode->mode) || !f->path)
+		return -ENOTDIR;
+	/* Good while the file is: a call that walks does not switch threads before it has copied the path. */
+	out->dir = f->path;
+	return 0;
+}
+
 int sys_path_in(struct sys_path *p, int dirfd, uint64_t uaddr)
 {
 	ssz n = ucopy_str(p->name, uaddr, sizeof(p->name));
