@@ -59,6 +59,7 @@ $(B)/libos.stripped: $(B)/libos.elf
 
 # The tender carries the library OS in a page-aligned section of its own.
 $(B)/host/tender/proc/libos_image.o: $(B)/libos.stripped
+$(B)/host/tender/proc/libos_image.o: HOSTFLAGS += -DLIBOS_FILE='"$(B)/libos.stripped"'
 
 $(B)/pith: $(HOST_OBJS)
 	@echo "  LINK  $@"

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/* The options of `pith run`. */
+#pragma once
+
+#include "tender/config.h"
+
+#define ENV_MAX 256
+
+struct run_options {
+	struct tender_config tender; /* all but program, argv, env and pack */
+	const char *rootfs;	     /* NULL: the host's own files */
+	char *env[ENV_MAX];	     /* NAME=VALUE as given, NAME=… from the caller's environment; NULL-ended */
+	unsigned env_count;
+	int program; /* index in argv of PROGRAM */
+	bool help;
+};
+
+/*
+ * Read the command line up to PROGRAM. argv's strings are kept and partly cut; must live as long as the process.
+ * 0, or -1 with the reason reported.
+ */
+int options_parse(int argc, char **argv, struct run_options *out);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the user asked for, as the command line gives it to a tender. Strings are borrowed from the command line or
+ * live as long as the process.
+ */
+#pragma once
+
+#include "abi/boot.h"
+#include "base/types.h"
+
+#define PUBLISH_MAX 64
+#define IF_NAME_MAX 15 /* Linux IFNAMSIZ - 1 */
+
+/* Pith's own exit codes, as docker run's. */
+enum exit_code { EXIT_PITH = 125, EXIT_CANNOT_EXECUTE = 126, EXIT_NOT_FOUND = 127, EXIT_SIGNAL = 128 };
+
+enum net_mode { NET_USER, NET_NONE, NET_TAP };
+
+struct net_config {
+	enum net_mode mode;
+	char tap[IF_NAME_MAX + 1];
+	uint8_t ip4[4], gw4[4]; /* 0.0.0.0: none */
+	uint32_t prefix4;
+	uint8_t mac[6];
+	bool have_mac;
+	uint16_t mtu; /* 0: the mode's own */
+};
+
+struct volume_config {
+	const char *host_dir;
+	const char *target; /* absolute path inside */
+	bool read_only;
+};
+
+struct tender_config {
+	const char *program; /* absolute path inside */
+	const char *cwd;
+	const char *hostname;
+	char *const *argv; /* NULL-ended, argv[0] as the user typed it */
+	char *const *env;  /* NULL-ended */
+	int pack_fd;
+	uint64_t pack_size;
+	uint64_t memory_bytes; /* UINT64_MAX: none */
+	bool trace, jit, verbose;
+	struct net_config net;
+	unsigned publish_count;
+	const char *publish[PUBLISH_MAX]; /* [HOSTIP:]HOSTPORT:PORT[/udp], checked */
+	unsigned volume_count;
+	struct volume_config volumes[BOOT_VOLUMES_MAX];
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/* The boot information (abi/boot.h), written from the user's configuration. */
+#include "base/errno.h"
+#include "base/string.h"
+#include "tender/proc/proc_priv.h"
+
+#include <stdlib.h>
+
+/* Strings go behind the struct, one after the other. */
+struct blob_writer {
+	uint8_t *bytes;
+	size_t used, size;
+};
+
+static uint32_t put_string(struct blob_writer *w, const char *s)
+{
+	size_t n = strlen(s) + 1;
+	uint32_t off = (uint32_t)w->used;
+
+	memcpy(w->bytes + w->used, s, n);
+	w->used += n;
+	return off;
+}
+
+static uint32_t put_list(struct blob_writer *w, char *const *list, uint32_t *count)
+{
+	uint32_t off = (uint32_t)w->used;
+
+	for (*count = 0; list[*count]; (*count)++)
+		put_string(w, list[*count]);
+	return off;
+}
+
+static size_t list_bytes(char *const *list)
+{
+	size_t n = 0;
+
+	for (; *list; list++)
+		n += strlen(*list) + 1;
+	return n;
+}
+
+static size_t blob_bytes(const struct tender_config *c)
+{
+	size_t n = sizeof(struct boot_info) + list_bytes(c->argv) + list_bytes(c->env) + strlen(c->program) +
+		   strlen(c->cwd) + strlen(c->hostname) + 3;
+
+	for (unsigned i = 0; i < c->volume_count; i++)
+		n += strlen(c->volumes[i].target) + 1;
+	return n + FILTER_MAX * sizeof(struct sock_filter) + 8;
+}
+
+struct boot_info *blob_build(const struct tender_config *c)
+{
+	struct blob_writer w = {.used = sizeof(struct boot_info), .size = blob_bytes(c)};
+	struct boot_info *b;
+
+	if (w.size > UINT32_MAX)
+		return NULL;
+	w.bytes = calloc(1, w.size);
+	if (!w.bytes)
+		return NULL;
+	b = (struct boot_info *)(void *)w.bytes;
+	b->magic = BOOT_MAGIC;
+	b->version = BOOT_VERSION;
+	b->size = (uint32_t)w.size;
+	b->platform = BOOT_PLAT_PROC;
+	b->flags = (c->trace ? BOOT_F_TRACE : 0U) | (c->jit ? BOOT_F_JIT : 0U);
+	b->memory_bytes = c->memory_bytes;
+	b->argv_off = put_list(&w, c->argv, &b->argc);
+	b->env_off = put_list(&w, c->env, &b->envc);
+	b->program_off = put_string(&w, c->program);
+	b->cwd_off = put_string(&w, c->cwd);
+	b->hostname_off = put_string(&w, c->hostname);
+	b->volume_count = c->volume_count;
+	for (unsigned i = 0; i < c->volume_count; i++)
+		b->volumes[i] = (struct boot_volume){put_string(&w, c->volumes[i].target), c->volumes[i].read_only};
+	b->proc.filter_off = (uint32_t)ALIGN_UP(w.used, 8UL);
+	return b;
+}

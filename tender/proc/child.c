@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The cage: from a copy of the supervisor to the library OS's first instruction.
+ *
+ * True at the jump: (1) the only descriptors are those of enum boot_handle; (2) no capability, no way to gain one,
+ * no file system, its own session, pid and user namespace where the host allows them; (3) the process dies
+ * with the supervisor. What it may ask of the host is left to the filter, which the library OS installs last.
+ */
+#include "abi/addr.h"
+#include "abi/proc.h"
+#include "base/string.h"
+#include "tender/proc/proc_priv.h"
+#include "tender/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HWCAP2_FSGSBASE (1UL << 1)
+#define CAPS_MAX 64
+
+static _Noreturn void cage_fail(const char *what, int err)
+{
+	report_line("%s: %s; `pith doctor` tells what this host lacks", what, report_errno(err));
+	_exit(EXIT_PITH);
+}
+
+pid_t process_clone(uint64_t flags, int *pidfd)
+{
+	struct clone_args a = {
+		.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uint64_t)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	long r = syscall(SYS_clone3, &a, sizeof(a));
+
+	return r < 0 ? -errno : (pid_t)r;
+}
+
+/* A path below a dead process's directory in /proc: empty for ever, and needs no mount. */
+static int root_empty(void)
+{
+	struct clone_args a = {.flags = CLONE_FS | CLONE_VFORK, .exit_signal = SIGCHLD};
+	long pid = syscall(SYS_clone3, &a, sizeof(a));
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0);
+	int status;
+
+	if (waitpid((pid_t)pid, &status, 0) != pid || status != 0)
+		return -EPERM;
+	return 0;
+}
+
+static void capabilities_drop(void)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+
+	for (unsigned long cap = 0; cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &h, none) != 0)
+		cage_fail("the cage's capabilities cannot be dropped", errno);
+}
+
+static void limits_set(void)
+{
+	static const struct rlimit zero = {0, 0};
+	struct rlimit files;
+
+	setrlimit(RLIMIT_CORE, &zero);
+	setrlimit(RLIMIT_NPROC, &zero);
+	setrlimit(RLIMIT_MEMLOCK, &zero);
+	/* Every open file of a volume is a descriptor. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+/* Every fd that moves is above the handles, so no dup2 overwrites one that is still to come. */
+static void handles_place(const struct cage *c)
+{
+	const int from[] = {c->config->pack_fd, c->frames_fd, c->broker_fd};
+	unsigned first_free = BOOT_H_PACK;
+
+	for (unsigned i = 0; i < ARRAY_LEN(from); i++) {
+		int to = BOOT_H_PACK + (int)i;
+
+		if (from[i] < 0)
+			close(to);
+		else if (dup2(from[i], to) < 0)
+			cage_fail("a descriptor of the cage cannot be placed", errno);
+		first_free = (unsigned)to + 1;
+	}
+	if (syscall(SYS_close_range, first_free, ~0U, 0) != 0)
+		cage_fail("descriptors cannot be closed (Linux 5.9 or later is needed)", errno);
+}
+
+static void die_with_supervisor(int supervisor_fd)
+{
+	struct pollfd p = {.fd = supervisor_fd, .events = POLLIN};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || poll(&p, 1, 0) != 0)
+		_exit(EXIT_PITH);
+}
+
+static void map_fixed(uint64_t addr, uint64_t size, int prot, int fd, const char *what)
+{
+	int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
+
+	if (mmap((void *)addr, size, prot, flags, fd, 0) != (void *)addr)
+		cage_fail(what, errno);
+}
+
+static void gate_map(const struct cage *c)
+{
+	if (mmap((void *)ADDR_GATE, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		 -1, 0) != (void *)ADDR_GATE) {
+		report_line("the page at 0x10000 cannot be mapped: %s; set sysctl vm.mmap_min_addr to 65536 or less",
+			    report_errno(errno));
+		_exit(EXIT_PITH);
+	}
+	*(uint64_t *)ADDR_GATE = c->layout.image_base + c->libos.gate;
+	if (mprotect((void *)ADDR_GATE, PAGE_SIZE, PROT_READ) != 0)
+		cage_fail("the gate page cannot be protected", errno);
+}
+
+static void blob_finish(const struct cage *c, struct boot_info *b)
+{
+	const struct layout *l = &c->layout;
+	struct vdso_place v;
+	struct filter_spec spec;
+	struct filter f;
+
+	vdso_locate(&v);
+	b->image_base = l->image_base;
+	b->image_size = c->libos.size;
+	if (c->config->pack_fd >= 0) {
+		b->pack_addr = l->pack_addr;
+		b->pack_size = c->config->pack_size;
+		b->flags |= BOOT_F_PACK_MAPPED;
+	}
+	b->proc.vdso_addr = v.vdso_addr;
+	b->proc.vdso_size = v.vdso_size;
+	b->proc.vvar_addr = v.vvar_addr;
+	b->proc.vvar_size = v.vvar_size;
+	b->proc.have_fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
+	spec = (struct filter_spec){
+		.hostcall_start = l->image_base + c->libos.hostcall_start,
+		.hostcall_end = l->image_base + c->libos.hostcall_end,
+		.vdso_start = v.vdso_addr,
+		.vdso_end = v.vdso_addr + v.vdso_size,
+		.volumes = c->config->volume_count != 0,
+		.clock = v.vdso_size == 0,
+		.thread_pointer = !b->proc.have_fsgsbase,
+	};
+	filter_compile(&spec, &f);
+	b->proc.filter_len = f.len;
+	memcpy((uint8_t *)b + b->proc.filter_off, f.insn, f.len * sizeof(f.insn[0]));
+	if (c->config->verbose) {
+		char names[512];
+
+		filter_describe(&spec, names, sizeof(names));
+		report_line("host calls granted: %s", names);
+	}
+}
+
+static void memory_build(const struct cage *c)
+{
+	const struct layout *l = &c->layout;
+	struct boot_info *b = (struct boot_info *)l->blob_addr;
+	int err = libos_map(&c->libos, l->image_base, c->exe_fd);
+
+	if (err)
+		cage_fail("the library OS cannot be mapped", err);
+	map_fixed(l->blob_addr, l->blob_size, PROT_READ | PROT_WRITE, -1, "the boot information cannot be mapped");
+	map_fixed(l->stack_top - CAGE_STACK_BYTES, CAGE_STACK_BYTES, PROT_READ | PROT_WRITE, -1,
+		  "the cage's stack cannot be mapped");
+	if (c->config->pack_fd >= 0)
+		map_fixed(l->pack_addr, c->config->pack_size, PROT_READ, c->config->pack_fd,
+			  "the packed files cannot be mapped");
+	gate_map(c);
+	memcpy(b, c->blob, c->blob->size);
+	blob_finish(c, b);
+}
+
+static _Noreturn void jump(uint64_t entry, uint64_t blob, uint64_t stack_top)
+{
+	__asm__ volatile("movq %2, %%rsp\n\txorl %%ebp, %%ebp\n\tjmpq *%0"
+			 :
+			 : "r"(entry), "D"(blob), "r"(stack_top)
+			 : "memory");
+	__builtin_unreachable();
+}
+
+static _Noreturn void cage_main(struct cage *c)
+{
+	sigset_t none;
+
+	setsid();
+	memory_build(c);
+	root_empty(); /* best effort: the filter grants no call that takes a path */
+	die_with_supervisor(c->supervisor_fd);
+	handles_place(c);
+	limits_set();
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		cage_fail("no_new_privs is refused", errno);
+	capabilities_drop();
+	/* After the last change of credentials, which clears it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	jump(c->layout.image_base + c->libos.entry, c->layout.blob_addr, c->layout.stack_top);
+}
+
+pid_t cage_start(struct cage *c, int *pidfd)
+{
+	static const uint64_t flags[] = {CLONE_NEWUSER | CLONE_NEWPID, CLONE_NEWPID, 0};
+	pid_t pid = -EPERM;
+
+	for (unsigned i = 0; i < ARRAY_LEN(flags) && pid < 0; i++)
+		pid = process_clone(flags[i], pidfd);
+	if (pid == 0)
+		cage_main(c);
+	return pid;
+}
