@@ -175,6 +175,8 @@ static int back_with_file(struct vma *v, const struct vm_map_args *a)
 		err = f->ops->backing(f, &b);
 	if (err)
 		return err;
+	if (b.handle < 0 && f->inode && LX_S_ISCHR(f->inode->mode))
+		return 0; /* /dev/zero: anonymous memory by another name */
 	if (shared && (f->flags & LX_O_ACCMODE) != LX_O_RDWR)
 		v->flags |= VMA_NO_WRITE;
 	if (b.handle >= 0 && !((b.offset + a->offset) & PAGE_MASK)) {
@@ -189,7 +191,6 @@ static int back_with_file(struct vma *v, const struct vm_map_args *a)
 		return -ENODEV; /* writes would be seen by nobody else */
 	v->file = file_get(f);
 	v->offset = a->offset;
-	v->name = NULL;
 	return 0;
 }
 

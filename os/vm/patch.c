@@ -45,6 +45,7 @@ struct trampoline_page {
 };
 
 static struct trampoline_page *pages;
+static const char trampoline_name[] = "[pith]";
 
 static bool in_reach(uint64_t a, uint64_t b)
 {
@@ -85,7 +86,7 @@ static int page_map(struct vm_space *s, uint64_t addr)
 	v->end = addr + PAGE_SIZE;
 	v->prot = LX_PROT_READ | LX_PROT_EXEC;
 	v->flags = VMA_FREE_OF_CHARGE;
-	v->name = "[pith]";
+	v->name = trampoline_name;
 	err = vm_install(s, v);
 	if (err)
 		vma_free(v);
@@ -111,15 +112,24 @@ static struct trampoline_page *page_new(struct vm_space *s, uint64_t near)
 	return p;
 }
 
+/* The program may have unmapped the page, and may have something else there by now. */
+static bool page_is_ours(const struct vm_space *s, uint64_t addr)
+{
+	const struct vma *v = vma_find(s, addr);
+
+	return v && v->start <= addr && v->name == trampoline_name && v->prot == (LX_PROT_READ | LX_PROT_EXEC);
+}
+
 uint64_t vm_trampoline_alloc(uint64_t near_addr)
 {
+	struct vm_space *s = vm_current();
 	struct trampoline_page *p;
 
 	for (p = pages; p; p = p->next) {
-		if (p->used < PAGE_SLOTS && in_reach(p->addr, near_addr))
+		if (p->used < PAGE_SLOTS && in_reach(p->addr, near_addr) && page_is_ours(s, p->addr))
 			break;
 	}
 	if (!p)
-		p = page_new(vm_current(), near_addr);
+		p = page_new(s, near_addr);
 	return p ? p->addr + p->used++ * VM_TRAMPOLINE_BYTES : 0;
 }

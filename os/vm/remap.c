@@ -9,6 +9,8 @@
 #include "os/vm/vm_priv.h"
 #include "plat/plat.h"
 
+#define ROOM_MAX (1UL << 36) /* address space is plenty, 2^45 bytes, but not without end */
+
 static bool page_is_zero(const uint64_t *p)
 {
 	for (size_t i = 0; i < PAGE_SIZE / sizeof(*p); i++) {
@@ -92,11 +94,22 @@ static int move_bytes(const struct vma *v, uint64_t to, uint64_t from, uint64_t 
 	return err;
 }
 
+/*
+ * A place with as much room again above it where that is to be had: what grew once will grow again, and then it
+ * does without another copy.
+ */
+static uint64_t place_to_grow(struct vm_space *s, uint64_t size)
+{
+	uint64_t to = size < ROOM_MAX ? vm_place(s, 2 * size, false) : 0;
+
+	return to ? to : vm_place(s, size, false);
+}
+
 /* v holds [addr, addr + old_size). The new address, which is taken (fixed) or chosen. */
 static int64_t remap_move(struct vm_space *s, struct vma *v, uint64_t addr, uint64_t old_size, uint64_t new_size,
 			  uint64_t fixed_at)
 {
-	uint64_t to = fixed_at ? fixed_at : vm_place(s, new_size, false);
+	uint64_t to = fixed_at ? fixed_at : place_to_grow(s, new_size);
 	uint64_t keep = MIN(old_size, new_size);
 	struct vma *t;
 	int err;

@@ -701,6 +701,17 @@ static void at_the_limit_nothing_changes_and_nothing_leaks(void **state)
 	assert_int_equal(host_mm_live(), live);
 }
 
+/* The list of trampoline pages lives as long as the instance. */
+static void trampolines_forget(void)
+{
+	while (pages) {
+		struct trampoline_page *p = pages;
+
+		pages = p->next;
+		heap_free(p);
+	}
+}
+
 /* One of everything; every result is right or -ENOMEM, and the set stays whole. */
 static bool all_operations(void)
 {
@@ -739,12 +750,7 @@ static void each_allocation_may_fail_and_nothing_leaks(void **state)
 		assert_false(ok);
 	}
 	host_mm_fail_at(0);
-	/* The list of trampoline pages stays. */
-	for (struct trampoline_page *p = pages, *next; p; p = next) {
-		next = p->next;
-		heap_free(p);
-	}
-	pages = NULL;
+	trampolines_forget();
 	assert_int_equal(host_mm_live(), live);
 }
 
@@ -770,13 +776,44 @@ static void code_is_patched_and_trampolines_are_near(void **state)
 	}
 	assert_memory_equal((char *)first, "0123", 4);
 	unmap_everything();
-	while (pages) {
-		struct trampoline_page *p = pages;
-
-		pages = p->next;
-		heap_free(p);
-	}
+	trampolines_forget();
 	file_put(f);
+}
+
+static void a_trampoline_page_that_the_program_unmapped_is_not_used_again(void **state)
+{
+	struct file *f = file_make(LX_O_RDONLY, packed);
+	struct vm_map_args a = {.addr = WINDOW, .size = 4 * PAGE_SIZE, .prot = 5, .flags = LX_MAP_PRIVATE, .file = f};
+	uint64_t t, u;
+
+	(void)state;
+	assert_int_equal(vm_map(&a), WINDOW);
+	t = vm_trampoline_alloc(WINDOW);
+	assert_int_equal(vm_trampoline_alloc(WINDOW), t + VM_TRAMPOLINE_BYTES);
+	assert_int_equal(map_anon(ALIGN_DOWN(t, PAGE_SIZE), PAGE_SIZE, 3, LX_MAP_FIXED), ALIGN_DOWN(t, PAGE_SIZE));
+	u = vm_trampoline_alloc(WINDOW);
+	assert_int_not_equal(ALIGN_DOWN(u, PAGE_SIZE), ALIGN_DOWN(t, PAGE_SIZE));
+	assert_int_equal(vm_text_patch(u, "x", 1), 0);
+	unmap_everything();
+	trampolines_forget();
+	file_put(f);
+}
+
+static void a_range_that_grows_step_by_step_is_copied_seldom(void **state)
+{
+	uint64_t a = (uint64_t)map_anon(0, 16 * PAGE_SIZE, 3, 0), n = 16, moves = 0;
+
+	(void)state;
+	map_anon(0, PAGE_SIZE, 1, 0);
+	for (; n < 1000; n++) {
+		uint64_t b = (uint64_t)vm_remap(a, n * PAGE_SIZE, (n + 1) * PAGE_SIZE, LX_MREMAP_MAYMOVE, 0);
+
+		assert_false(b & PAGE_MASK);
+		moves += a != b;
+		a = b;
+	}
+	assert_in_range(moves, 0, 8);
+	unmap_everything();
 }
 
 static void repeated_mapping_costs_one_host_call(void **state)
@@ -805,6 +842,8 @@ int main(void)
 		cmocka_unit_test(at_the_limit_nothing_changes_and_nothing_leaks),
 		cmocka_unit_test(each_allocation_may_fail_and_nothing_leaks),
 		cmocka_unit_test(code_is_patched_and_trampolines_are_near),
+		cmocka_unit_test(a_trampoline_page_that_the_program_unmapped_is_not_used_again),
+		cmocka_unit_test(a_range_that_grows_step_by_step_is_copied_seldom),
 		cmocka_unit_test(repeated_mapping_costs_one_host_call),
 		cmocka_unit_test(thousands_of_random_operations_agree_with_a_model_of_pages),
 	};
