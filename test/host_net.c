@@ -221,9 +221,10 @@ static void act_send(struct peer *p)
 	static uint8_t buf[65536];
 
 	while (p->sent < p->to_send) {
-		size_t n = MIN(chunk_len(p), p->to_send - p->sent);
+		size_t n = chunk_len(p);
 		ssz got;
 
+		n = MIN(n, p->to_send - p->sent);
 		for (size_t i = 0; i < n; i++)
 			buf[i] = pattern_byte(p->tx_key, p->sent + i);
 		got = peer_send(p, buf, n);

@@ -115,12 +115,16 @@ void sim_end_inject(struct sim_end *e, const struct vnet_hdr *hdr, const void *f
 	deliver_at(e, hdr ? hdr : &none, frame, len, clock_ns);
 }
 
+/* One byte: what the Internet checksum is sure to notice. Two bits in different words may cancel out. */
 static void damage(uint8_t *p, size_t len)
 {
-	unsigned n = 1 + (unsigned)(sim_random() % 3);
+	p[sim_random() % len] ^= (uint8_t)(1 + sim_random() % 255);
+}
 
-	while (n--)
-		p[sim_random() % len] ^= (uint8_t)(1u << sim_random() % 8);
+/* ARP has no checksum of its own, and Ethernet's would have caught the damage. */
+static bool is_arp(const uint8_t *p, size_t len)
+{
+	return len >= 14 && p[12] == 8 && p[13] == 6;
 }
 
 static struct sim_end *other_end(struct sim_end *e)
@@ -151,7 +155,7 @@ static void end_send(struct sim_end *e, const struct vnet_hdr *hdr, uint8_t *byt
 			e->reordered++;
 			at += sim_random() % f->reorder_ns;
 		}
-		if (sim_chance(f->corrupt_ppm)) {
+		if (!is_arp(bytes, len) && sim_chance(f->corrupt_ppm)) {
 			e->corrupted++;
 			damage(bytes, len);
 		}

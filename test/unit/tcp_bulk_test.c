@@ -24,7 +24,9 @@ static void bulk(const struct world_config *cfg, uint64_t n, size_t chunk)
 	char what[160];
 
 	world_init(&w, cfg);
-	assert_true(pair_open(&q, &w, 80));
+	if (!pair_open(&q, &w, 80))
+		fail_msg("seed %llu: no connection, client state %d error %d", (unsigned long long)cfg->seed,
+			 (int)tcp_state(q.client.c), q.client.closed_err);
 	q.client.to_send = n;
 	q.server.to_send = n / 2;
 	q.client.chunk_max = q.server.chunk_max = chunk;
