@@ -20,6 +20,8 @@ $(B)/unit/%: $(B)/test/test/unit/%.o $(B)/test/libtest.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lcmocka
 
+.SECONDARY: $(UNIT_BINS:$(B)/unit/%=$(B)/test/test/unit/%.o)
+
 unit: $(UNIT_BINS)
 	$(Q)test/run unit
 

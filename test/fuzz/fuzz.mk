@@ -23,7 +23,7 @@ fuzz-run: $(FUZZ_BINS)
 	$(Q)for t in $(FUZZ_BINS); do \
 		mkdir -p $(B)/fuzz/corpus/$${t##*/}; \
 		echo "  FUZZ  $${t##*/} ($(FUZZ_SECONDS) s)"; \
-		$$t -max_total_time=$(FUZZ_SECONDS) -max_len=70000 -artifact_prefix=$(B)/fuzz/ -print_final_stats=0 -verbosity=0 \
-			$(B)/fuzz/corpus/$${t##*/} || exit 1; \
+		$$t -max_total_time=$(FUZZ_SECONDS) -max_len=70000 -artifact_prefix=$(B)/fuzz/ \
+			$(B)/fuzz/corpus/$${t##*/} >$(B)/fuzz/$${t##*/}.log 2>&1 || { tail -n 50 $(B)/fuzz/$${t##*/}.log; exit 1; }; \
 	done; echo "$(words $(FUZZ_BINS)) targets, nothing found"
 .PHONY: fuzz-run

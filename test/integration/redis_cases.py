@@ -40,6 +40,88 @@ def talk(prefix, host, port):
     assert "redis_version" in cli("info", prefix=prefix, host=host, port=port).out
 
 
+def net_helper(report):
+    """pith-net alone, with a Linux kernel behind a TAP device as its guest: the oracle for the library OS's network."""
+    guest = ["python3", os.path.join(harness.TOP, "test/integration/net_guest.py")]
+
+    def serves():
+        harness.need_tap()
+        port = free_port()
+        with Running(guest + ["-p", "127.0.0.1:%d:6379" % port, "--"] + [REDIS] + PLAIN + ["--bind", "0.0.0.0"]) as p:
+            p.wait_text("Ready to accept")
+            connect(port).close()
+            talk((), "127.0.0.1", port)
+            cli("shutdown", "nosave", port=port)
+            assert p.wait_code() == 0, p.text()
+    report.test("network/pith-net serves a Linux guest", serves)
+
+    def sealed():
+        harness.need_tap()
+        with Running(guest + ["--", "sh", "-c", "echo up; read x"], stdin=subprocess.PIPE) as p:
+            p.wait_text("up")
+            pid = [q for q in p.processes() if harness.proc_stat(q)["name"] == "pith-net"][0]
+            status = open("/proc/%d/status" % pid).read()
+            assert re.search(r"^Seccomp:\s+2$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M), status
+            assert re.findall(r"^Cap\w+:\s+(\w+)$", status, re.M) == ["0" * 16] * 5, status
+            os.kill(pid, 0)
+            p.p.stdin.write(b"\n")
+            p.p.stdin.close()
+            p.wait_code()
+            wait_until(lambda: not os.path.exists("/proc/%d" % pid), "pith-net ends with its guest")
+    report.test("network/pith-net is sealed", sealed)
+
+    def refuses():
+        for args, text in ((["-p", "x"], "bad argument"), (["-p", "1.2.3.4.5:1:1"], "bad argument"), (["-p", "80:0"], "bad argument"),
+                           (["-p", "8.8.8.8:0:80"], "no such address"), (["--bogus", "1"], "bad argument")):
+            r, w = os.pipe()
+            a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            p = subprocess.Popen([harness.PITH + "-net", "--fd", str(a.fileno()), "--ready-fd", str(w)] + args, pass_fds=(a.fileno(), w))
+            os.close(w)
+            line = os.read(r, 1000).decode()
+            os.close(r)
+            a.close(), b.close()
+            assert p.wait(10) == 1 and text in line and line.count("\n") == 1, line
+    report.test("network/pith-net refuses bad arguments", refuses)
+
+    def hostile_messages():
+        rng = random.Random(11)
+        r, w = os.pipe()
+        a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        p = subprocess.Popen([harness.PITH + "-net", "--fd", str(a.fileno()), "--ready-fd", str(w)], pass_fds=(a.fileno(), w))
+        os.close(w)
+        a.close()
+        assert os.read(r, 10) == b"ok\n"
+        os.close(r)
+        b.setblocking(True)
+        for i in range(3000):
+            frame = bytearray(rng.randbytes(rng.randrange(14, 200)))
+            if rng.random() < 0.8:
+                frame[12:14] = b"\x08\x00"
+                frame[14:15] = b"E"
+                if len(frame) > 40:
+                    frame[16:18] = (len(frame) - 14).to_bytes(2, "big")
+                    frame[23] = rng.choice([1, 6, 17, rng.randrange(256)])
+                    frame[26:34] = b"\x0a\x00\x02\x0f\x0a\x00\x02" + bytes([rng.choice([2, 3, 15, 255])])
+                    frame[24:26] = b"\x00\x00"
+                    total = sum(int.from_bytes(frame[k:k + 2], "big") for k in range(14, 34, 2))
+                    while total >> 16:
+                        total = (total & 0xffff) + (total >> 16)
+                    frame[24:26] = (total ^ 0xffff).to_bytes(2, "big")
+            rec = bytes(4) + len(frame).to_bytes(4, "little") + rng.choice([bytes(10), rng.randbytes(10)]) + frame
+            if rng.random() < 0.1:
+                rec = rec[:rng.randrange(1, len(rec))]
+            b.send(rec)
+            try:
+                while b.recv(131072, socket.MSG_DONTWAIT):
+                    pass
+            except BlockingIOError:
+                pass
+        assert p.poll() is None, "pith-net died of a message: %s" % p.returncode
+        b.close()
+        assert p.wait(10) == 0
+    report.test("network/pith-net survives hostile messages", hostile_messages)
+
+
 def user_net(report):
     def talks():
         port = free_port()
@@ -214,6 +296,7 @@ def durable(report):
 
 
 def run(report):
+    net_helper(report)
     user_net(report)
     durable(report)
     tap(report)
