@@ -209,7 +209,7 @@ static int walk_step(struct walk *w, size_t start, size_t n, bool last)
 static int walk_run(struct walk *w)
 {
 	for (;;) {
-		size_t start, n = 0;
+		size_t start, end, n = 0;
 		bool last;
 		int err;
 
@@ -220,12 +220,11 @@ static int walk_run(struct walk *w)
 			n++;
 		if (n == 0)
 			return 0;
-		for (w->at = start + n; w->rest[w->at] == '/'; w->at++)
+		w->at = start + n; /* at the slash: a link's text goes before it */
+		for (end = w->at; w->rest[end] == '/'; end++)
 			;
-		last = w->rest[w->at] == '\0';
-		w->out->slash = last && w->at > start + n;
-		if (w->out->slash)
-			w->at--; /* a link's text goes before the slash */
+		last = w->rest[end] == '\0';
+		w->out->slash = last && end > w->at;
 		err = walk_step(w, start, n, last);
 		if (err)
 			return err;
