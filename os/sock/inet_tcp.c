@@ -259,12 +259,6 @@ static int tcp_sock_name(struct sock *s, bool peer, void *addr, unsigned *len)
 
 /* ---- bytes ---- */
 
-/* No connection (yet): wait for the end of the handshake, or say `closed`. */
-static int tcp_sock_unconnected(struct tcp_sock *t, uint64_t deadline_ns, int closed)
-{
-	return tcp_sock_handshaking(t) ? sock_wait(&t->s, deadline_ns) : closed;
-}
-
 static ssz tcp_sock_send(struct sock *s, struct sock_msg *m, uint64_t deadline_ns)
 {
 	struct tcp_sock *t = tcp_sock_of(s);
@@ -273,7 +267,7 @@ static ssz tcp_sock_send(struct sock *s, struct sock_msg *m, uint64_t deadline_n
 	ssz n;
 
 	if (UNLIKELY(m->data->resid == 0))
-		return t->connected ? 0 : -EPIPE;
+		return tcp_remote(t->c).port ? 0 : -EPIPE;
 	do {
 		n = tcp_send(t->c, m->data, more);
 		if (LIKELY(n > 0))
@@ -281,7 +275,7 @@ static ssz tcp_sock_send(struct sock *s, struct sock_msg *m, uint64_t deadline_n
 		else if (n == -EAGAIN)
 			n = sock_wait(s, deadline_ns);
 		else if (n == -ENOTCONN)
-			n = tcp_sock_unconnected(t, deadline_ns, -EPIPE); /* as Linux says it */
+			n = -EPIPE; /* never connected: as Linux says it */
 	} while (n >= 0 && m->data->resid);
 	if (LIKELY(total)) {
 		inet_sent();
@@ -309,8 +303,6 @@ static ssz tcp_sock_recv(struct sock *s, struct sock_msg *m, uint64_t deadline_n
 		}
 		if (n == -EAGAIN && (total == 0 || all))
 			n = sock_wait(s, deadline_ns);
-		else if (n == -ENOTCONN)
-			n = tcp_sock_unconnected(t, deadline_ns, -ENOTCONN);
 		else
 			break;
 		if (n < 0)
