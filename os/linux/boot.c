@@ -74,9 +74,11 @@ static struct task *first_task(void)
 _Noreturn void os_main(void)
 {
 	struct task *t;
+	uintptr_t guard;
 
-	plat_entropy(&__stack_chk_guard, sizeof(__stack_chk_guard));
-	__stack_chk_guard &= ~(uintptr_t)0xff; /* a string function stops at it */
+	/* Through a local: the function that changes the guard must not return with the old one on its stack. */
+	plat_entropy(&guard, sizeof(guard));
+	__stack_chk_guard = guard & ~(uintptr_t)0xff; /* a string function stops at its zero byte */
 	arch_fpu_init();
 	sched_init();
 	vm_init();

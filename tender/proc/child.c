@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -208,6 +209,16 @@ static _Noreturn void jump(uint64_t entry, uint64_t blob, uint64_t stack_top)
 	__builtin_unreachable();
 }
 
+/*
+ * glibc has registered its restartable-sequence area with the host. That memory is unmapped soon, and the host kills
+ * a process whose area it cannot write. Source: rseq(2).
+ */
+static void rseq_forget(void)
+{
+	if (__rseq_size)
+		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
 static _Noreturn void cage_main(struct cage *c)
 {
 	sigset_t none;
@@ -224,6 +235,7 @@ static _Noreturn void cage_main(struct cage *c)
 	/* After the last change of credentials, which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	rseq_forget();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	jump(c->layout.image_base + c->libos.entry, c->layout.blob_addr, c->layout.stack_top);
