@@ -114,6 +114,7 @@ static _Noreturn void helper_exec(const char *path, int wire_fd, int ready_fd, c
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setsid(); /* signals for the terminal's or the caller's group are the supervisor's: the network goes last */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	fcntl(wire_fd, F_SETFD, 0);
