@@ -3,7 +3,8 @@
  * Files that are only there to be waited on: epoll, pipes, eventfd, timerfd, signalfd; and poll(2)'s own wait.
  *
  * All makers return a new file with one reference in *out. Callers: system calls. Errors: -ENOMEM, -EINVAL for
- * unknown flags. A read or write that a signal interrupts gives -ERESTART_SYS. Sources: epoll(7), pipe(7), eventfd(2), timerfd_create(2).
+ * unknown flags. A read or write that a signal interrupts gives -ERESTART_SYS.
+ * Sources: epoll(7), pipe(7), eventfd(2), timerfd_create(2).
  */
 #pragma once
 

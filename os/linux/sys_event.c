@@ -211,8 +211,8 @@ static int select_in(struct select_sets *s, const struct trap_frame *f)
 
 	if (n < 0)
 		return -EINVAL;
-	/* Descriptors above the limit cannot be open; Linux cuts the sets at the table's size too. */
-	s->fd_count = MIN((unsigned)n, process_current()->fds.limit);
+	/* Linux too looks at no more than its table has room for, which starts with 64. */
+	s->fd_count = MIN((unsigned)n, MAX(process_current()->fds.cap, 64u));
 	s->word_count = (s->fd_count + 63) / 64;
 	s->uaddr[SELECT_READ] = f->rsi;
 	s->uaddr[SELECT_WRITE] = f->rdx;

@@ -150,7 +150,7 @@ int tcp_sock_getopt(struct sock *s, int level, int opt, void *val, unsigned *len
 	if (level == LX_IPPROTO_IP)
 		return inet_ip_getopt(&t->ip, opt, val, len);
 	if (level != LX_IPPROTO_TCP)
-		return -ENOPROTOOPT;
+		return -EOPNOTSUPP; /* where setting gives ENOPROTOOPT: so Linux */
 	if (opt == LX_TCP_INFO)
 		return tcp_info_get(t, val, len);
 	if (opt == LX_TCP_CONGESTION)

@@ -151,7 +151,7 @@ static int udp_sock_setopt(struct sock *s, int level, int opt, const void *val, 
 
 static int udp_sock_getopt(struct sock *s, int level, int opt, void *val, unsigned *len)
 {
-	return level == LX_IPPROTO_IP ? inet_ip_getopt(&udp_socket_of(s)->ip, opt, val, len) : -ENOPROTOOPT;
+	return level == LX_IPPROTO_IP ? inet_ip_getopt(&udp_socket_of(s)->ip, opt, val, len) : -EOPNOTSUPP;
 }
 
 static int udp_sock_applied(struct sock *s, int opt)

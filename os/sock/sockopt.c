@@ -166,7 +166,7 @@ int sock_setopt(struct file *f, int level, int opt, const void *val, unsigned le
 		return -ENOTSOCK;
 	if (level == LX_SOL_SOCKET)
 		return sol_socket_set(s, opt, val, len);
-	return s->ops->setopt ? s->ops->setopt(s, level, opt, val, len) : -ENOPROTOOPT;
+	return s->ops->setopt ? s->ops->setopt(s, level, opt, val, len) : -EOPNOTSUPP;
 }
 
 static int opt_get_int(struct sock *s, int opt, int32_t *v)
@@ -261,5 +261,5 @@ int sock_getopt(struct file *f, int level, int opt, void *val, unsigned *len)
 		return -ENOTSOCK;
 	if (level == LX_SOL_SOCKET)
 		return sol_socket_get(s, opt, val, len);
-	return s->ops->getopt ? s->ops->getopt(s, level, opt, val, len) : -ENOPROTOOPT;
+	return s->ops->getopt ? s->ops->getopt(s, level, opt, val, len) : -EOPNOTSUPP;
 }

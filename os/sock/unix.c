@@ -118,6 +118,7 @@ static void unix_part(struct unix_sock *u, bool reset)
 		struct unix_sock *other = list_entry(pos, struct unix_sock, peer_link);
 
 		unix_set_peer(other, NULL);
+		other->gone_peer = u->name;
 		if (is_dgram(u) || (reset && other == peer))
 			other->error = is_dgram(u) ? ECONNREFUSED : ECONNRESET;
 		waitq_wake_all(&other->s.wq, SOCK_EVERY);
@@ -129,8 +130,8 @@ static void unix_end(struct unix_sock *u)
 	bool unread = ring_used(&u->rx) || u->msg_count;
 
 	u->dead = true;
-	unix_name_release(u);
 	unix_part(u, unread);
+	unix_name_release(u);
 	/* What waits in its queues may be sockets, which end in turn: after this one can no longer be found. */
 	unix_drop_queued(u);
 	list_for_each_safe(pos, tmp, &u->accepting) {
@@ -297,18 +298,19 @@ static int unix_shutdown(struct sock *s, bool rd, bool wr)
 static int unix_name(struct sock *s, bool peer, void *addr, unsigned *len)
 {
 	const struct unix_sock *u = unix_of(s);
+	const struct unix_name *name = &u->name;
 	uint16_t family = LX_AF_UNIX;
 
-	if (peer)
-		u = u->peer;
-	if (!u)
+	if (peer && !u->peer && (is_dgram(u) || !u->connected))
 		return -ENOTCONN;
+	if (peer)
+		name = u->peer ? &u->peer->name : &u->gone_peer;
 	memset(addr, 0, SOCK_ADDR_MAX);
 	memcpy(addr, &family, sizeof(family));
 	*len = sizeof(family);
-	if (u->name.len) {
-		memcpy(addr, &u->name.addr, sizeof(u->name.addr));
-		*len = u->name.len;
+	if (name->len) {
+		memcpy(addr, &name->addr, sizeof(name->addr));
+		*len = name->len;
 	}
 	return 0;
 }

@@ -52,6 +52,7 @@ struct unix_sock {
 	struct list linked;    /* sockets whose peer this is */
 	struct waitq room_q;   /* who sends to this socket (or connects to it) and waits for room */
 	struct unix_name name;
+	struct unix_name gone_peer; /* the name of a peer that went: getpeername still tells it */
 	struct list name_link; /* in the registry while bound */
 	struct inode *inode;   /* path names: owned, its number is the key */
 	struct ring rx;
