@@ -246,11 +246,11 @@ static void loop_run(struct supervisor *s)
 			network_end(s, NULL);
 		else if (p[P_HELPER].revents)
 			helper_ended(s);
-		if (p[P_WIRE].revents & POLLIN)
-			network_first_frame(s);
-		else if (p[P_WIRE].revents) {
+		if (p[P_WIRE].revents & POLLHUP) {
 			close(s->net.wire_fd); /* the cage has closed its end: it is ending */
 			s->net.wire_fd = -1;
+		} else if (p[P_WIRE].revents) {
+			network_first_frame(s);
 		}
 	}
 }
