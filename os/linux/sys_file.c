@@ -5,17 +5,37 @@
 #include "base/string.h"
 #include "os/mm/heap.h"
 
+#define SYS_ADDR_LINUX_MAX (1ULL << 47) /* beyond it Linux answers -EFAULT before it looks at the file */
+
+/*
+ * Check a buffer. One that is not the program's but could be a program's on Linux is no error yet: nothing may come to
+ * be copied (the file's end). It is replaced by a page that is never mapped, so that copying fails.
+ */
+static int sys_buffer_check(struct uvec *v)
+{
+	if (LIKELY(!ucopy_check(v->base, v->len)))
+		return 0;
+	if (v->base >= SYS_ADDR_LINUX_MAX || v->len >= SYS_ADDR_LINUX_MAX)
+		return -EFAULT;
+	v->base = 0;
+	v->len = MIN(v->len, PAGE_SIZE);
+	return 0;
+}
+
 /* The hottest calls: nothing but one check, one gather list and the file's own operation. */
 int64_t sys_read(struct trap_frame *f)
 {
 	struct file *file = sys_file_get(f->rdi);
 	struct uvec v = {f->rsi, MIN(f->rdx, SYS_RW_MAX)};
-	struct uio u = {.vec = &v, .count = 1, .resid = v.len};
+	struct uio u;
 	ssz n;
 
 	if (UNLIKELY(!file))
 		return -EBADF;
-	n = LIKELY(!ucopy_check(v.base, v.len)) ? file_read(file, &u) : -EFAULT;
+	n = sys_buffer_check(&v);
+	u = (struct uio){.vec = &v, .count = 1, .resid = v.len};
+	if (LIKELY(!n))
+		n = file_read(file, &u);
 	file_put(file);
 	return n;
 }
@@ -24,12 +44,15 @@ int64_t sys_write(struct trap_frame *f)
 {
 	struct file *file = sys_file_get(f->rdi);
 	struct uvec v = {f->rsi, MIN(f->rdx, SYS_RW_MAX)};
-	struct uio u = {.vec = &v, .count = 1, .resid = v.len};
+	struct uio u;
 	ssz n;
 
 	if (UNLIKELY(!file))
 		return -EBADF;
-	n = LIKELY(!ucopy_check(v.base, v.len)) ? file_write(file, &u) : -EFAULT;
+	n = sys_buffer_check(&v);
+	u = (struct uio){.vec = &v, .count = 1, .resid = v.len};
+	if (LIKELY(!n))
+		n = file_write(file, &u);
 	file_put(file);
 	return sys_result_pipe(n);
 }
@@ -38,12 +61,15 @@ int64_t sys_pread64(struct trap_frame *f)
 {
 	struct file *file = sys_file_get(f->rdi);
 	struct uvec v = {f->rsi, MIN(f->rdx, SYS_RW_MAX)};
-	struct uio u = {.vec = &v, .count = 1, .resid = v.len};
+	struct uio u;
 	ssz n;
 
 	if (!file)
 		return -EBADF;
-	n = ucopy_check(v.base, v.len) ? -EFAULT : file_pread(file, &u, (int64_t)f->r10);
+	n = sys_buffer_check(&v);
+	u = (struct uio){.vec = &v, .count = 1, .resid = v.len};
+	if (!n)
+		n = file_pread(file, &u, (int64_t)f->r10);
 	file_put(file);
 	return n;
 }
@@ -52,12 +78,15 @@ int64_t sys_pwrite64(struct trap_frame *f)
 {
 	struct file *file = sys_file_get(f->rdi);
 	struct uvec v = {f->rsi, MIN(f->rdx, SYS_RW_MAX)};
-	struct uio u = {.vec = &v, .count = 1, .resid = v.len};
+	struct uio u;
 	ssz n;
 
 	if (!file)
 		return -EBADF;
-	n = ucopy_check(v.base, v.len) ? -EFAULT : file_pwrite(file, &u, (int64_t)f->r10);
+	n = sys_buffer_check(&v);
+	u = (struct uio){.vec = &v, .count = 1, .resid = v.len};
+	if (!n)
+		n = file_pwrite(file, &u, (int64_t)f->r10);
 	file_put(file);
 	return sys_result_pipe(n);
 }
@@ -76,7 +105,7 @@ static int sys_iov_check(struct uvec *vec, unsigned n, size_t *total)
 		if ((int64_t)vec[i].len < 0)
 			return -EINVAL;
 		vec[i].len = MIN(vec[i].len, SYS_RW_MAX - *total);
-		if (ucopy_check(vec[i].base, vec[i].len))
+		if (sys_buffer_check(&vec[i]))
 			return -EFAULT;
 		*total += vec[i].len;
 	}
