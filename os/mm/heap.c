@@ -49,7 +49,7 @@ struct page {
 	uint8_t class_nr;     /* slabs */
 	uint8_t kind;	      /* enum page_kind */
 	uint32_t run_pages;   /* first page of a run */
-	uint64_t spare;
+	bool clean;	      /* first page of a run: its memory was all zero when it was taken */
 };
 _Static_assert(sizeof(struct page) == 64, "64 of them fill the descriptor page");
 
@@ -57,8 +57,9 @@ struct chunk {
 	uint64_t magic; /* CHUNK_MAGIC ^ its own address */
 	struct list link;
 	uint64_t free;
+	uint64_t clean; /* bit n: page n was not used since the platform zeroed it */
 	uint64_t bytes; /* mapped, the descriptor page included: CHUNK_BYTES, or more for a large allocation */
-	uint64_t spare[3];
+	uint64_t spare[2];
 };
 _Static_assert(sizeof(struct chunk) == sizeof(struct page), "the chunk takes the place of page 0's description");
 
@@ -240,8 +241,11 @@ static inline uint64_t bits_mask(unsigned first, unsigned n)
 static struct page *run_take(struct chunk *c, unsigned first, unsigned n)
 {
 	struct page *pg = chunk_page(c, first);
+	uint64_t mask = bits_mask(first, n);
 
-	c->free &= ~bits_mask(first, n);
+	pg->clean = (c->clean & mask) == mask;
+	c->clean &= ~mask;
+	c->free &= ~mask;
 	if (!c->free)
 		list_remove(&c->link);
 	if (empty_chunk == c)
@@ -269,6 +273,7 @@ static struct page *run_alloc(unsigned n)
 	if (!c)
 		return NULL;
 	c->free = CHUNK_FREE_ALL;
+	c->clean = CHUNK_FREE_ALL;
 	list_push_head(&chunks_avail, &c->link);
 	return run_take(c, 1, n);
 }
@@ -293,8 +298,8 @@ static void run_free(struct chunk *c, struct page *pg)
 		list_remove(&c->link);
 		list_push_tail(&chunks_avail, &c->link);
 	}
-	if (n >= DISCARD_PAGES)
-		plat_mem_discard((uint64_t)page_mem(pg), n * PAGE_SIZE);
+	if (n >= DISCARD_PAGES && plat_mem_discard((uint64_t)page_mem(pg), n * PAGE_SIZE) == 0)
+		c->clean |= bits_mask(first, n);
 }
 
 /* ---- slabs ---- */
@@ -435,12 +440,19 @@ void *heap_alloc(size_t n)
 	return slab_alloc(n);
 }
 
+/* Is the run at `p`, just taken, zero already? Then touching it would only make it resident. */
+static bool run_is_clean(void *p)
+{
+	struct chunk *c = chunk_of(p);
+
+	return chunk_is_large(c) || chunk_page(c, (unsigned)(((uint64_t)p - (uint64_t)c) / PAGE_SIZE))->clean;
+}
+
 void *heap_zalloc(size_t n)
 {
 	void *p = heap_alloc(n);
 
-	/* A large one is fresh from the platform: touching it would only make it resident. */
-	if (p && n <= CHUNK_PAGES * PAGE_SIZE)
+	if (p && (n <= CLASS_MAX_BYTES || !run_is_clean(p)))
 		memset(p, 0, n);
 	return p;
 }
