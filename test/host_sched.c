@@ -137,6 +137,15 @@ int thread_sleep(uint64_t deadline_ns)
 	}
 }
 
+/* No frames and no console: time passes. */
+uint32_t plat_wait(uint32_t want, uint64_t deadline_ns)
+{
+	(void)want;
+	if (deadline_ns != DEADLINE_NONE)
+		sim_clock_set(MAX(deadline_ns, time_mono_ns()));
+	return 0;
+}
+
 /* An instance without a network interface: sock_init brings up the loopback. */
 const struct boot_info *plat_boot(void)
 {

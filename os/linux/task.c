@@ -8,6 +8,7 @@
 #include "os/linux/syscall.h"
 #include "os/mm/heap.h"
 #include "os/mm/ucopy.h"
+#include "os/sock/sock.h"
 #include "plat/plat.h"
 
 #define TASKS_MAX 4096 /* each holds 36 KiB of the OS heap */
@@ -82,6 +83,7 @@ struct task *task_new(const struct trap_frame *regs)
 
 void process_exit(int status)
 {
+	sock_exit();
 	plat_exit(status);
 }
 

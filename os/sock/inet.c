@@ -22,8 +22,12 @@
 #define INET_LOOKS_PER_EAGAIN 8u   /* a program that spins sees the network at each eighth try: a look costs as much as
 				      eight empty calls */
 
+/* A send buffer of 1 MiB needs 80 ms at 100 Mbit/s; a peer that stopped reading must not hold up an exit for long. */
+#define SOCK_EXIT_NS (2 * NS_PER_SEC)
+
 static struct net *the_net;
 static struct timer retry_timer;
+static struct list all_sockets = LIST_INIT(all_sockets);
 static unsigned burst;
 static unsigned empty_calls;
 
@@ -128,6 +132,40 @@ int sock_init(void)
 	return 0;
 }
 
+/* ---- the end ---- */
+
+/* Bytes in packet memory that are not receive buffers in waiting: what is on its way. */
+static uint64_t bytes_under_way(const struct net *n)
+{
+	uint64_t bytes = n->pool.bytes_out;
+
+	for (unsigned i = 0; i < NETIF_RX_BATCH; i++)
+		bytes -= n->eth.rxb[i] ? n->eth.rxb[i]->cap : 0;
+	return bytes;
+}
+
+void sock_exit(void)
+{
+	struct net *n = the_net;
+	uint64_t deadline = time_mono_ns() + SOCK_EXIT_NS;
+	uint64_t now;
+
+	if (!n || !n->has_eth)
+		return;
+	list_for_each_safe(pos, tmp, &all_sockets) {
+		struct inet_common *o = list_entry(pos, struct inet_common, link);
+
+		inet_common_release(o);
+		o->end(o);
+	}
+	net_flush(n);
+	while (bytes_under_way(n) && (now = time_mono_ns()) < deadline) {
+		plat_wait(PLAT_EV_FRAMES, MIN(deadline, MIN(time_next_deadline(), now + INET_RETRY_NS)));
+		time_run(time_mono_ns());
+		net_poll(n);
+	}
+}
+
 /* ---- addresses ---- */
 
 int inet_addr_parse(const void *addr, unsigned len, struct ip4_ep *out)
@@ -166,9 +204,15 @@ void inet_addr_put(struct ip4_ep ep, void *addr, unsigned *len)
 #define IP_TTL_DEFAULT 64
 #define IP_PMTUDISC_WANT 1
 
-void inet_opts_init(struct inet_opts *o)
+void inet_common_init(struct inet_common *o, void (*end)(struct inet_common *o))
 {
-	*o = (struct inet_opts){.ttl = IP_TTL_DEFAULT, .mtu_discover = IP_PMTUDISC_WANT};
+	*o = (struct inet_common){.end = end, .ttl = IP_TTL_DEFAULT, .mtu_discover = IP_PMTUDISC_WANT};
+	list_push_tail(&all_sockets, &o->link);
+}
+
+void inet_common_release(struct inet_common *o)
+{
+	list_remove(&o->link);
 }
 
 /* Options may come as one byte too (ip(7)). */
@@ -182,7 +226,7 @@ static int ip_opt_int(const void *val, unsigned len, int32_t *v)
 	return 0;
 }
 
-int inet_ip_setopt(struct inet_opts *o, int opt, const void *val, unsigned len)
+int inet_ip_setopt(struct inet_common *o, int opt, const void *val, unsigned len)
 {
 	int32_t v;
 	int err = ip_opt_int(val, len, &v);
@@ -218,7 +262,7 @@ int inet_ip_setopt(struct inet_opts *o, int opt, const void *val, unsigned len)
 	}
 }
 
-int inet_ip_getopt(const struct inet_opts *o, int opt, void *val, unsigned *len)
+int inet_ip_getopt(const struct inet_common *o, int opt, void *val, unsigned *len)
 {
 	int32_t v;
 

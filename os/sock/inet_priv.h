@@ -18,10 +18,13 @@ void inet_note_readable(void);
 /* Output was queued by a call of the program: hand it out, unless more answers of the same batch are about to come. */
 void inet_sent(void);
 
-/* Kept and told back; the stack's own values go out (they are hints to routers). */
-struct inet_opts {
-	int32_t tos, ttl, mtu_discover, recverr;
+/* In every AF_INET socket. */
+struct inet_common {
+	struct list link;		       /* among all of them */
+	void (*end)(struct inet_common *o);    /* close the protocol's end: the program is over, the socket not used again */
+	int32_t tos, ttl, mtu_discover, recverr; /* kept and told back; hints to routers that the stack does not pass on */
 };
-void inet_opts_init(struct inet_opts *o);
-int inet_ip_setopt(struct inet_opts *o, int opt, const void *val, unsigned len);
-int inet_ip_getopt(const struct inet_opts *o, int opt, void *val, unsigned *len);
+void inet_common_init(struct inet_common *o, void (*end)(struct inet_common *o));
+void inet_common_release(struct inet_common *o);
+int inet_ip_setopt(struct inet_common *o, int opt, const void *val, unsigned len);
+int inet_ip_getopt(const struct inet_common *o, int opt, void *val, unsigned *len);

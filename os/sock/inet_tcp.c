@@ -55,6 +55,11 @@ static const struct tcp_user tcp_callbacks = {
 
 static const struct sock_family_ops tcp_ops;
 
+static void tcp_sock_end(struct inet_common *o)
+{
+	tcp_close(CONTAINER_OF(o, struct tcp_sock, ip)->c);
+}
+
 /* A socket without a connection. */
 static struct tcp_sock *tcp_sock_alloc(void)
 {
@@ -65,7 +70,6 @@ static struct tcp_sock *tcp_sock_alloc(void)
 	sock_setup(&t->s, &tcp_ops, LX_AF_INET, LX_SOCK_STREAM, LX_IPPROTO_TCP);
 	t->s.sndbuf = TCP_SNDBUF_DEFAULT;
 	t->s.rcvbuf = TCP_RCVBUF_DEFAULT;
-	inet_opts_init(&t->ip);
 	return t;
 }
 
@@ -83,6 +87,7 @@ int tcp_sock_new(struct sock **out)
 		heap_free(t);
 		return -ENOMEM;
 	}
+	inet_common_init(&t->ip, tcp_sock_end);
 	*out = &t->s;
 	return 0;
 }
@@ -105,6 +110,7 @@ static void tcp_sock_release(struct sock *s)
 
 	if (linger && s->linger.linger_s)
 		tcp_sock_linger(t);
+	inet_common_release(&t->ip);
 	if (linger && !s->linger.linger_s)
 		tcp_abort(t->c);
 	else
@@ -149,6 +155,7 @@ static int tcp_sock_accept(struct sock *s, uint64_t deadline_ns, struct sock **o
 		heap_free(got);
 		return err;
 	}
+	inet_common_init(&got->ip, tcp_sock_end);
 	got->connected = true;
 	got->s.linger = s->linger;
 	got->s.keepalive = s->keepalive;

@@ -7,7 +7,7 @@
 struct tcp_sock {
 	struct sock s;
 	struct tcp_conn *c; /* owned */
-	struct inet_opts ip;
+	struct inet_common ip;
 	bool connecting, connected;
 };
 

@@ -8,7 +8,7 @@
 struct udp_socket {
 	struct sock s;
 	struct udp_sock *u; /* owned */
-	struct inet_opts ip;
+	struct inet_common ip;
 	bool shut_rd, shut_wr;
 };
 
@@ -185,8 +185,14 @@ static void udp_sock_release(struct sock *s)
 {
 	struct udp_socket *t = udp_socket_of(s);
 
+	inet_common_release(&t->ip);
 	udp_close(t->u);
 	heap_free(t);
+}
+
+static void udp_sock_end(struct inet_common *o)
+{
+	udp_close(CONTAINER_OF(o, struct udp_socket, ip)->u);
 }
 
 static const struct sock_family_ops udp_ops = {
@@ -220,7 +226,7 @@ int udp_sock_new(struct sock **out)
 		return -ENOMEM;
 	}
 	sock_setup(&t->s, &udp_ops, LX_AF_INET, LX_SOCK_DGRAM, LX_IPPROTO_UDP);
-	inet_opts_init(&t->ip);
+	inet_common_init(&t->ip, udp_sock_end);
 	*out = &t->s;
 	return 0;
 }

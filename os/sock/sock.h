@@ -19,6 +19,12 @@
 
 int sock_init(void); /* reads plat_boot()->net; 0 also when there is no network. -ENOMEM */
 
+/*
+ * The program is over: end its connections in order and see off what they still hold for their peers, as Linux does
+ * behind a process that exited. At most 2 s; runs no thread. The sockets are not used again. For process_exit.
+ */
+void sock_exit(void);
+
 /* Who makes a call: where path names start, and what SO_PEERCRED tells the other side. */
 struct sock_caller {
 	struct vfs_at cwd;
@@ -26,7 +32,10 @@ struct sock_caller {
 	struct lx_ucred cred;
 };
 
-/* type with SOCK_NONBLOCK, SOCK_CLOEXEC bits (the latter for the caller). -EAFNOSUPPORT -EPROTONOSUPPORT -ESOCKTNOSUPPORT -EINVAL */
+/*
+ * type with SOCK_NONBLOCK, SOCK_CLOEXEC bits (the latter for the caller).
+ * -EAFNOSUPPORT -EPROTONOSUPPORT -ESOCKTNOSUPPORT -EINVAL -ENOMEM
+ */
 int sock_new(const struct sock_caller *who, int domain, int type, int protocol, struct file **out);
 int sock_pair(const struct sock_caller *who, int domain, int type, int protocol, struct file *out[2]);
 int sock_bind(struct file *f, const struct sock_caller *who, const void *addr, unsigned len);
