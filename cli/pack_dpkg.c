@@ -299,13 +299,24 @@ static struct package *owner_find(struct tree *t, struct database *d, const char
 	return found;
 }
 
+/* Debian Policy 9.1: packages install nothing below /usr/local, /home, /root, /srv or /tmp. Saves reading all lists. */
+static bool path_packaged(const char *path)
+{
+	static const char *const tops[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/opt/", "/etc/"};
+
+	for (unsigned i = 0; i < ARRAY_LEN(tops); i++)
+		if (starts_with(path, tops[i]))
+			return !starts_with(path, "/usr/local/");
+	return false;
+}
+
 void pack_add_package(struct tree *t, const char *path)
 {
 	char link[PACK_PATH_MAX], real[PACK_PATH_MAX], full[PACK_PATH_MAX];
 	static struct database d; /* read once a process */
 	struct package *p;
 
-	if (!d.list && !database_read(t, &d))
+	if (!path_packaged(path) || (!d.list && !database_read(t, &d)))
 		return;
 	tree_input(t, tree_full(t, STATUS, full));
 	/* Each step of /usr/bin/python3 -> python3.11 may belong to a package of its own. */
