@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -93,22 +94,25 @@ static void limits_set(void)
 	}
 }
 
-/* Every fd that moves is above the handles, so no dup2 overwrites one that is still to come. */
+/*
+ * Every fd that moves is above the handles, so no dup2 overwrites one that is still to come. With volumes, the handles
+ * that mean nothing are taken by a descriptor that can do nothing (an empty epoll), for the kernel gives a file from
+ * the broker the lowest free number, and that must not look like a handle.
+ */
 static void handles_place(const struct cage *c)
 {
-	const int from[] = {c->config->pack_fd, c->frames_fd, c->broker_fd};
-	unsigned first_free = BOOT_H_PACK;
+	const int from[BOOT_H_FIRST_FREE - BOOT_H_PACK] = {c->config->pack_fd, c->frames_fd, c->broker_fd, -1, -1};
+	int filler = c->broker_fd < 0 ? -1 : fcntl(epoll_create1(0), F_DUPFD, BOOT_H_FIRST_FREE);
 
 	for (unsigned i = 0; i < ARRAY_LEN(from); i++) {
-		int to = BOOT_H_PACK + (int)i;
+		int fd = from[i] < 0 ? filler : from[i], to = BOOT_H_PACK + (int)i;
 
-		if (from[i] < 0)
+		if (fd < 0)
 			close(to);
-		else if (dup2(from[i], to) < 0)
+		else if (dup2(fd, to) < 0)
 			cage_fail("a descriptor of the cage cannot be placed", errno);
-		first_free = (unsigned)to + 1;
 	}
-	if (syscall(SYS_close_range, first_free, ~0U, 0) != 0)
+	if (syscall(SYS_close_range, BOOT_H_FIRST_FREE, ~0U, 0) != 0)
 		cage_fail("descriptors cannot be closed (Linux 5.9 or later is needed)", errno);
 }
 
