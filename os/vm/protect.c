@@ -88,11 +88,22 @@ free_spare:
 	return err;
 }
 
+/* The end of what is mapped without a hole from start on, at most end. */
+static uint64_t mapped_until(const struct vm_space *s, uint64_t start, uint64_t end)
+{
+	const struct vma *v = vma_find(s, start);
+
+	for (; v && v->start <= start && start < end; v = vma_next(s, v))
+		start = v->end;
+	return MIN(start, end);
+}
+
 int vm_protect(uint64_t addr, uint64_t size, uint32_t prot)
 {
 	struct vm_space *s = vm_current();
-	uint64_t end = addr + ALIGN_UP(size, PAGE_SIZE);
+	uint64_t end = addr + ALIGN_UP(size, PAGE_SIZE), until;
 	const struct vma *v;
+	int err;
 
 	if (prot & ~(uint32_t)(PROT_ALL | LX_PROT_SEM | LX_PROT_GROWSDOWN | LX_PROT_GROWSUP))
 		return -EINVAL;
@@ -108,5 +119,9 @@ int vm_protect(uint64_t addr, uint64_t size, uint32_t prot)
 	v = vma_find(s, addr);
 	if (v && v->start <= addr && v->end >= end && v->prot == prot)
 		return 0; /* as it is: no host call, no memory */
-	return protect(s, addr, end, prot);
+	until = mapped_until(s, addr, end);
+	if (until == addr)
+		return -ENOMEM;
+	err = protect(s, addr, until, prot); /* as Linux: what lies before a hole is changed all the same */
+	return err || until == end ? err : -ENOMEM;
 }

@@ -351,31 +351,36 @@ static void step_unmap(uint64_t r, const char **op)
 	memset(&model[first], 0, n * sizeof(model[0]));
 }
 
-static int model_protect_result(unsigned first, unsigned n, uint32_t prot)
+/* *done: how many pages change, up to a hole. */
+static int model_protect_result(unsigned first, unsigned n, uint32_t prot, unsigned *done)
 {
 	uint64_t charge = 0;
+	unsigned i;
 
+	*done = 0;
 	if ((prot & 6) == 6)
 		return -EACCES;
-	for (unsigned i = first; i < first + n; i++) {
-		if (!model[i].mapped)
-			return -ENOMEM;
+	for (i = first; i < first + n && model[i].mapped; i++) {
 		if ((prot & 4) && !(model[i].prot & 4) && model[i].written)
 			return -EACCES;
 		charge += (prot & 2) && !model[i].charged;
 	}
-	return model_charged() + charge > limit_pages ? -ENOMEM : 0;
+	if (model_charged() + charge > limit_pages)
+		return -ENOMEM;
+	*done = i - first;
+	return *done == n ? 0 : -ENOMEM;
 }
 
 static void step_protect(uint64_t r, const char **op)
 {
 	unsigned first = (unsigned)(r >> 8) % WINDOW_PAGES, n = 1 + (unsigned)(r >> 16) % MIN(8u, WINDOW_PAGES - first);
 	uint32_t prot = prots[(r >> 24) % ARRAY_LEN(prots)];
-	int want = model_protect_result(first, n, prot);
+	unsigned done;
+	int want = model_protect_result(first, n, prot, &done);
 
 	*op = "protect";
 	assert_int_equal(vm_protect(page_addr(first), n * PAGE_SIZE, prot), want);
-	for (unsigned i = first; !want && i < first + n; i++) {
+	for (unsigned i = first; i < first + done; i++) {
 		model[i].prot = prot;
 		model[i].charged |= (prot & 2) != 0;
 		model[i].written |= (prot & 2) != 0;
