@@ -50,9 +50,11 @@ struct answer {
 
 static int resolve(int dir, const char *path, uint64_t flags, uint32_t mode)
 {
-	struct open_how how = {.flags = flags | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, .mode = mode, .resolve = RESOLVE_FLAGS};
+	struct open_how how = {.flags = flags | O_CLOEXEC | O_NOFOLLOW, .mode = mode, .resolve = RESOLVE_FLAGS};
 	long fd;
 
+	if (!(flags & O_PATH)) /* openat2 refuses flags that mean nothing */
+		how.flags |= O_NOCTTY;
 	/* EAGAIN: a rename elsewhere in the file system made the check uncertain. Source: openat2(2). */
 	for (int tries = 0; tries < 16; tries++) {
 		fd = syscall(SYS_openat2, dir, *path ? path : ".", &how, sizeof(how));
