@@ -15,6 +15,7 @@
 #define REACH ((1UL << 31) - 2 * PAGE_SIZE) /* of a 32-bit displacement, from and to anywhere in a page */
 #define PAGE_SLOTS (PAGE_SIZE / VM_TRAMPOLINE_BYTES)
 #define BRK_ROOM (1UL << 30) /* not in the way of a heap that grows this far */
+#define WINDOW_TRIES 64	     /* pages looked at in a wide window */
 
 int vm_text_patch(uint64_t addr, const void *bytes, size_t n)
 {
@@ -41,7 +42,7 @@ int vm_text_patch(uint64_t addr, const void *bytes, size_t n)
 struct trampoline_page {
 	struct trampoline_page *next;
 	uint64_t addr;
-	unsigned used; /* slots; they are never freed */
+	uint64_t used[PAGE_SLOTS / 64]; /* bit per slot; they are never freed */
 };
 
 static struct trampoline_page *pages;
@@ -93,21 +94,18 @@ static int page_map(struct vm_space *s, uint64_t addr)
 	return err;
 }
 
-static struct trampoline_page *page_new(struct vm_space *s, uint64_t near)
+static struct trampoline_page *page_new(struct vm_space *s, uint64_t addr)
 {
-	uint64_t addr = page_near(s, near);
-	struct trampoline_page *p;
+	struct trampoline_page *p = heap_zalloc(sizeof(*p));
 
-	if (!addr)
-		return NULL;
-	p = heap_alloc(sizeof(*p));
 	if (!p)
 		return NULL;
 	if (page_map(s, addr)) {
 		heap_free(p);
 		return NULL;
 	}
-	*p = (struct trampoline_page){.next = pages, .addr = addr};
+	p->addr = addr;
+	p->next = pages;
 	pages = p;
 	return p;
 }
@@ -120,16 +118,57 @@ static bool page_is_ours(const struct vm_space *s, uint64_t addr)
 	return v && v->start <= addr && v->name == trampoline_name && v->prot == (LX_PROT_READ | LX_PROT_EXEC);
 }
 
+/* Take a free slot of the page at an address in [lo, hi]; 0: none. */
+static uint64_t slot_take(struct trampoline_page *p, uint64_t lo, uint64_t hi)
+{
+	for (unsigned i = 0; i < PAGE_SLOTS; i++) {
+		uint64_t at = p->addr + i * VM_TRAMPOLINE_BYTES;
+
+		if (at < lo || at > hi || p->used[i / 64] >> (i % 64) & 1)
+			continue;
+		p->used[i / 64] |= 1ULL << (i % 64);
+		return at;
+	}
+	return 0;
+}
+
+static uint64_t slot_in_pages(const struct vm_space *s, uint64_t lo, uint64_t hi)
+{
+	for (struct trampoline_page *p = pages; p; p = p->next) {
+		uint64_t at = p->addr <= hi && p->addr + PAGE_SIZE > lo && page_is_ours(s, p->addr) ? slot_take(p, lo, hi) : 0;
+
+		if (at)
+			return at;
+	}
+	return 0;
+}
+
 uint64_t vm_trampoline_alloc(uint64_t near_addr)
 {
 	struct vm_space *s = vm_current();
-	struct trampoline_page *p;
+	uint64_t lo = near_addr > REACH ? near_addr - REACH : 0, hi = near_addr + REACH;
+	uint64_t at = slot_in_pages(s, lo, hi), page = at ? 0 : page_near(s, near_addr);
+	struct trampoline_page *p = page ? page_new(s, page) : NULL;
 
-	for (p = pages; p; p = p->next) {
-		if (p->used < PAGE_SLOTS && in_reach(p->addr, near_addr) && page_is_ours(s, p->addr))
-			break;
+	return p ? slot_take(p, lo, hi) : at;
+}
+
+uint64_t vm_trampoline_alloc_in(uint64_t lo, uint64_t hi)
+{
+	struct vm_space *s = vm_current();
+	uint64_t at = slot_in_pages(s, lo, hi), page = ALIGN_DOWN(lo, PAGE_SIZE);
+
+	for (unsigned tries = 0; !at && page <= hi && tries < WINDOW_TRIES; tries++, page += PAGE_SIZE) {
+		struct trampoline_page *p;
+
+		if (!vm_range_ok(page, PAGE_SIZE) || !vma_range_free(s, page, page + PAGE_SIZE))
+			continue;
+		if (page + PAGE_SIZE > s->brk_start && page < s->brk_end + BRK_ROOM)
+			continue;
+		p = page_new(s, page);
+		if (!p)
+			return 0;
+		at = slot_take(p, lo, hi);
 	}
-	if (!p)
-		p = page_new(s, near_addr);
-	return p ? p->addr + p->used++ * VM_TRAMPOLINE_BYTES : 0;
+	return at;
 }

@@ -82,3 +82,5 @@ int vm_text_patch(uint64_t addr, const void *bytes, size_t n);
 #define VM_TRAMPOLINE_BYTES 32
 /* A slot of executable memory at most 2 GiB from near_addr, to be filled with vm_text_patch. 0: none to be had. */
 uint64_t vm_trampoline_alloc(uint64_t near_addr);
+/* The same at an address in [lo, hi], for a jump of which some displacement bytes are given. 0: none to be had. */
+uint64_t vm_trampoline_alloc_in(uint64_t lo, uint64_t hi);
