@@ -59,8 +59,9 @@ static bool net_out(struct net *n)
 {
 	bool some = loop_run(n);
 
-	if (n->has_eth)
-		n->tx_blocked = !netif_flush(&n->eth);
+	n->tx_blocked = n->lo.loop_count != 0;
+	if (n->has_eth && !netif_flush(&n->eth))
+		n->tx_blocked = true;
 	return some;
 }
 

@@ -35,7 +35,7 @@ struct net {
 	struct tcp_stack *tcp;
 	bool has_eth;
 	bool busy;	 /* inside net_poll or net_flush: they do not nest */
-	bool tx_blocked; /* frames stay queued: look again soon, nothing tells when the platform takes more */
+	bool tx_blocked; /* frames stay queued here (or in the loopback): look again soon, nothing will tell */
 };
 
 /* A large struct (some 100 KiB): allocate it. -ENOMEM, with nothing kept. */
