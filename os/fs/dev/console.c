@@ -188,11 +188,15 @@ const struct file_ops dev_console_ops = {
 int dev_console_open(int index, struct file **out)
 {
 	static const char *const path[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
-	/* A terminal is one open file for all three; else each is what a shell would have opened. */
 	static const uint32_t flags[] = {LX_O_RDONLY, LX_O_WRONLY, LX_O_WRONLY};
 	static const uint32_t tty[] = {BOOT_F_TTY_IN, BOOT_F_TTY_OUT, BOOT_F_TTY_ERR};
-	bool is_tty = plat_boot()->flags & tty[index];
+	int err;
 
-	return file_open_inode(dev_console_inode(index), is_tty ? LX_O_RDWR : flags[index],
-			       is_tty ? "/dev/tty" : path[index], out);
+	/* A terminal has a name, so that ttyname(3) finds it, and is open both ways; else what a shell would have opened. */
+	if (!(plat_boot()->flags & tty[index]))
+		return file_open_inode(dev_console_inode(index), flags[index], path[index], out);
+	err = file_open_inode(dev_console_named(), LX_O_RDWR, "/dev/console", out);
+	if (!err)
+		(*out)->priv = (void *)(intptr_t)index;
+	return err;
 }

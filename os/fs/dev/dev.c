@@ -39,7 +39,7 @@ static const struct inode_ops dev_ops;
 
 static const struct file_ops dev_dir_ops;
 
-enum { DEV_ROOT, DEV_STDIN, DEV_STDOUT, DEV_STDERR, DEV_LISTED };
+enum { DEV_ROOT, DEV_STDIN, DEV_STDOUT, DEV_STDERR, DEV_LISTED, DEV_CONSOLE = DEV_LISTED + 6 };
 
 /* Numbers: Linux, Documentation/admin-guide/devices.txt. */
 static struct dev_node nodes[] = {
@@ -53,7 +53,7 @@ static struct dev_node nodes[] = {
 	DEV_CHR("random", dev_random_ops, 1, 8),
 	DEV_CHR("urandom", dev_random_ops, 1, 9),
 	DEV_CHR("tty", dev_console_ops, 5, 0),
-	DEV_CHR("console", dev_console_ops, 5, 1),
+	[DEV_CONSOLE] = DEV_CHR("console", dev_console_ops, 5, 1),
 	DEV_LINK("fd", "/proc/self/fd"),
 	DEV_LINK("stdin", "/proc/self/fd/0"),
 	DEV_LINK("stdout", "/proc/self/fd/1"),
@@ -69,6 +69,11 @@ static struct dev_node *dev_node_of(struct inode *i)
 struct inode *dev_console_inode(int index)
 {
 	return &nodes[DEV_STDIN + index].inode;
+}
+
+struct inode *dev_console_named(void)
+{
+	return &nodes[DEV_CONSOLE].inode;
 }
 
 static int dev_lookup(struct inode *dir, const char *name, struct inode **out)

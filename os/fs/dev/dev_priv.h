@@ -9,5 +9,7 @@ extern const struct file_ops dev_null_ops, dev_zero_ops, dev_full_ops, dev_rando
 
 void dev_console_init(void);
 
+/* The inode of /dev/console. */
+struct inode *dev_console_named(void);
 /* The inode of console number 0..2 (names "console"'s siblings that no directory lists). */
 struct inode *dev_console_inode(int index);
