@@ -57,11 +57,12 @@ static int64_t install(struct file *file, bool cloexec)
 	return fd;
 }
 
-/* Results of calls on sockets: SIGPIPE belongs to -EPIPE unless the caller asked for none. */
-static int64_t sent_result(ssz n, uint32_t flags)
+/* Let go of the socket. SIGPIPE belongs to the -EPIPE of a stream, unless the caller asked for none. */
+static int64_t sent_result(struct file *file, ssz n, uint32_t flags)
 {
-	if (UNLIKELY(n == -EPIPE) && !(flags & LX_MSG_NOSIGNAL))
+	if (UNLIKELY(n == -EPIPE) && !(flags & LX_MSG_NOSIGNAL) && sock_is_stream(file))
 		task_raise_sigpipe();
+	file_put(file);
 	return n;
 }
 
@@ -286,8 +287,7 @@ int64_t sys_sendto(struct trap_frame *f)
 	if (!file)
 		return -EBADF;
 	n = sock_send(file, &m);
-	file_put(file);
-	return sent_result(n, (uint32_t)f->r10);
+	return sent_result(file, n, (uint32_t)f->r10);
 }
 
 int64_t sys_recvfrom(struct trap_frame *f)
@@ -424,8 +424,7 @@ int64_t sys_sendmsg(struct trap_frame *f)
 	if (!file)
 		return -EBADF;
 	n = do_sendmsg(file, &h, (uint32_t)f->rdx);
-	file_put(file);
-	return sent_result(n, (uint32_t)f->rdx);
+	return sent_result(file, n, (uint32_t)f->rdx);
 }
 
 int64_t sys_sendmmsg(struct trap_frame *f)
@@ -451,8 +450,7 @@ int64_t sys_sendmmsg(struct trap_frame *f)
 		if (n)
 			break;
 	}
-	file_put(file);
-	return done ? (int64_t)done : sent_result(n, (uint32_t)f->r10);
+	return sent_result(file, done ? (ssz)done : n, (uint32_t)f->r10);
 }
 
 /* ---- messages: receiving ---- */

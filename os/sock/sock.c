@@ -127,6 +127,13 @@ struct sock *sock_of(const struct file *f)
 	return LIKELY(file_is_sock(f)) ? f->priv : NULL;
 }
 
+bool sock_is_stream(const struct file *f)
+{
+	const struct sock *s = sock_of(f);
+
+	return s && s->type == LX_SOCK_STREAM;
+}
+
 void sock_setup(struct sock *s, const struct sock_family_ops *ops, int domain, int type, int protocol)
 {
 	memset(s, 0, sizeof(*s));

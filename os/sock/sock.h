@@ -58,6 +58,7 @@ struct sock_msg {
 	struct file **files; /* SCM_RIGHTS: to send, or received (owned by the caller) */
 	unsigned file_count, file_cap;
 };
-ssz sock_send(struct file *f, struct sock_msg *m); /* blocks. -EPIPE: the caller raises SIGPIPE unless MSG_NOSIGNAL */
+ssz sock_send(struct file *f, struct sock_msg *m); /* blocks. -EPIPE of a stream: the caller raises SIGPIPE unless MSG_NOSIGNAL */
 ssz sock_recv(struct file *f, struct sock_msg *m); /* blocks */
 bool file_is_sock(const struct file *f);
+bool sock_is_stream(const struct file *f); /* false also when it is not a socket */
