@@ -56,7 +56,7 @@ static int fill_stat(struct broker_stat *out, int err, const struct stat *s)
 static int serve_open(struct plat_broker_call *c, const char *path)
 {
 	struct stat s;
-	int fd = openat(root_fd, path, (int)c->req.flags, c->req.mode);
+	int fd = openat(root_fd, path, (int)c->req.flags & ~O_APPEND, c->req.mode); /* as the real one */
 
 	if (fd < 0)
 		return result(-1);
@@ -150,6 +150,10 @@ static void serve_nonsense(struct plat_broker_call *c)
 	c->reply.data_len = c->data_cap ? (uint32_t)(next_random() % MIN(c->data_cap, 512UL)) : 0;
 	c->reply.arg = next_random() % 4 ? 0 : next_random();
 	c->reply.error = next_random() % 4 ? 0 : (int32_t)next_random();
+	if (next_random() % 2) {
+		c->handle = open("/dev/null", O_RDWR);
+		open_handles++;
+	}
 	c->reply.stat.mode = (uint32_t)(next_random() % 2 ? S_IFDIR : next_random());
 	c->reply.stat.ino = next_random() % 4;
 	c->reply.stat.size = next_random();

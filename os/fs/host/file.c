@@ -7,9 +7,9 @@
 #include "base/string.h"
 #include "os/mm/heap.h"
 
-static struct host_file *host_file_of(const struct file *f)
+static int host_handle(const struct file *f)
 {
-	return f->priv;
+	return (int)(intptr_t)f->priv;
 }
 
 /* The next pieces of a uio as the platform takes them; *total their sum. Returns how many. */
@@ -38,7 +38,7 @@ static ssz host_move(struct file *f, struct uio *u, int64_t *pos, ssz (*move)(in
 		struct plat_iov v[PLAT_IOV_MAX];
 		size_t want;
 		unsigned n = host_iov(u, v, &want);
-		ssz r = move(host_file_of(f)->handle, v, n, *pos);
+		ssz r = move(host_handle(f), v, n, *pos);
 
 		if (r < 0)
 			return done ? done : r;
@@ -61,32 +61,24 @@ static ssz host_read(struct file *f, struct uio *u, int64_t *pos)
 static int64_t host_end(struct file *f)
 {
 	struct plat_file_info info;
-	int err = plat_file_info(host_file_of(f)->handle, &info);
+	int err = plat_file_info(host_handle(f), &info);
 
 	if (err)
 		return err;
 	return info.size <= INT64_MAX ? (int64_t)info.size : -EOVERFLOW;
 }
 
+/* Two instances that append to one host file may still overwrite each other: the broker's files do not append. */
 static ssz host_write(struct file *f, struct uio *u, int64_t *pos)
 {
-	bool append = f->flags & LX_O_APPEND;
-	int64_t end;
-	ssz n;
+	if (f->flags & LX_O_APPEND) {
+		int64_t end = host_end(f);
 
-	if (append && !host_file_of(f)->append) {
-		end = host_end(f);
 		if (end < 0)
 			return end;
 		*pos = end;
 	}
-	n = host_move(f, u, pos, plat_write);
-	if (append && host_file_of(f)->append && n > 0) { /* the host chose the place: behind others' bytes */
-		end = host_end(f);
-		if (end >= 0)
-			*pos = end;
-	}
-	return n;
+	return host_move(f, u, pos, plat_write);
 }
 
 static int64_t host_seek(struct file *f, int64_t off, int whence)
@@ -101,19 +93,19 @@ static int64_t host_seek(struct file *f, int64_t off, int whence)
 static int host_sync(struct file *f, bool data_only)
 {
 	(void)data_only; /* the platform has one sync; fsync does what fdatasync must */
-	return plat_sync(host_file_of(f)->handle);
+	return plat_sync(host_handle(f));
 }
 
 static int host_truncate(struct file *f, uint64_t size)
 {
-	return plat_truncate(host_file_of(f)->handle, size);
+	return plat_truncate(host_handle(f), size);
 }
 
 static int host_file_getattr(struct file *f, struct vfs_stat *out)
 {
 	struct host_inode *hi = host_of(f->inode);
 	struct plat_file_info info;
-	int err = plat_file_info(host_file_of(f)->handle, &info);
+	int err = plat_file_info(host_handle(f), &info);
 
 	if (err)
 		return err;
@@ -135,14 +127,13 @@ static int host_file_getattr(struct file *f, struct vfs_stat *out)
 
 static int host_backing(struct file *f, struct file_backing *out)
 {
-	*out = (struct file_backing){.handle = host_file_of(f)->handle, .shareable = true};
+	*out = (struct file_backing){.handle = host_handle(f), .shareable = true};
 	return 0;
 }
 
 static void host_file_release(struct file *f)
 {
-	plat_close(host_file_of(f)->handle);
-	heap_free(f->priv);
+	plat_close(host_handle(f));
 }
 
 const struct file_ops host_file_ops = {

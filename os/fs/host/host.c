@@ -15,9 +15,14 @@ int host_request(struct host_fs *fs, struct plat_broker_call *c, enum broker_op 
 	c->req.op = op;
 	c->req.volume = fs->volume;
 	c->path = path;
+	c->handle = -1;
 	err = plat_broker(c);
 	if (!err)
 		err = c->reply.error;
+	if (c->handle >= 0 && (err || op != BROKER_OPEN)) {
+		plat_close(c->handle); /* nobody asked for it */
+		c->handle = -1;
+	}
 	return err > 0 || err < -ERRNO_MAX ? -EIO : err;
 }
 
@@ -357,53 +362,39 @@ static int host_setattr(struct inode *i, const struct vfs_stat *in, unsigned whi
 }
 
 /* The handle that `create` left, or a new one. */
-static int open_handle(struct inode *i, uint32_t flags, struct host_file *hf)
+static int open_handle(struct inode *i, uint32_t flags, int *handle)
 {
-	struct plat_broker_call c = {.req = {.flags = flags & (LX_O_ACCMODE | LX_O_APPEND | LX_O_SYNC | LX_O_DSYNC)}};
+	struct plat_broker_call c = {.req = {.flags = flags & (LX_O_ACCMODE | LX_O_SYNC | LX_O_DSYNC)}};
 	struct host_inode *hi = host_of(i);
 	const char *path;
 	int err;
 
-	if (hi->made_handle >= 0 && !(flags & (LX_O_APPEND | LX_O_SYNC | LX_O_DSYNC))) {
-		hf->handle = hi->made_handle;
+	if (hi->made_handle >= 0 && !(flags & (LX_O_SYNC | LX_O_DSYNC))) {
+		*handle = hi->made_handle;
 		hi->made_handle = -1;
 		return 0;
 	}
 	err = host_path(hi, &path);
 	if (!err)
 		err = host_request(host_fs_of(i), &c, BROKER_OPEN, path);
-	if (hi->made_handle >= 0) {
-		plat_close(hi->made_handle);
-		hi->made_handle = -1;
-	}
-	if (err)
-		return err;
-	if (c.handle < 0)
-		return -EIO;
-	hf->handle = c.handle;
-	hf->append = flags & LX_O_APPEND;
-	return 0;
+	if (!err && c.handle < 0)
+		err = -EIO;
+	*handle = c.handle;
+	return err;
 }
 
 static int host_open(struct inode *i, struct file *f)
 {
-	struct host_file *hf;
-	int err;
+	int handle, err;
 
 	if (LX_S_ISDIR(i->mode))
 		return 0;
 	if (!LX_S_ISREG(i->mode))
 		return -ENXIO;
-	hf = heap_zalloc(sizeof(*hf));
-	if (!hf)
-		return -ENOMEM;
-	err = open_handle(i, f->flags, hf);
-	if (err) {
-		heap_free(hf);
-		return err;
-	}
-	f->priv = hf;
-	return 0;
+	err = open_handle(i, f->flags, &handle);
+	if (!err)
+		f->priv = (void *)(intptr_t)handle;
+	return err;
 }
 
 const struct inode_ops host_inode_ops = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of os/fs/host share.
+ * What the files of os/fs/host share. f->priv of an open regular file is its handle.
  *
  * True whenever no function of the module is running: (1) an inode is in its file system's table exactly while it lives,
  * and no two have the same host device and number; (2) `path` is where it was last seen, relative to the
@@ -27,12 +27,6 @@ struct host_inode {
 	uint32_t uid, gid;
 	int64_t atime_ns;
 	int made_handle; /* from `create`, for the open that follows; -1: none */
-};
-
-/* f->priv of a regular file. */
-struct host_file {
-	int handle;
-	bool append; /* the host appends by itself */
 };
 
 static inline struct host_inode *host_of(struct inode *i)
