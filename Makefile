@@ -71,6 +71,15 @@ $(B)/pith-net: $(call objs,host,tender/net tender) $(B)/host/base/format.o
 	$(Q)$(CC) -pie -Wl,-z,relro,-z,now -o $@ $^ $$(pkg-config --libs slirp)
 $(B)/host/tender/net/%.o: HOSTFLAGS += $(shell pkg-config --cflags slirp 2>/dev/null)
 
+# Unit tests of the host side, test/unit/host_NAME_test.c: all of it but main and what holds the library OS.
+HOST_TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(filter-out cli/main.c tender/proc/libos.c tender/proc/child.c,\
+	$(wildcard cli/*.c tender/*.c tender/proc/*.c)))
+$(B)/test/libhost.a: $(HOST_TEST_OBJS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(B)/unit/host_%: $(B)/test/test/unit/host_%.o $(B)/test/libhost.a $(B)/test/libtest.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lcmocka
+
 compile_commands.json: Makefile LAYERS
 	$(Q)tools/compile-commands "$(OSFLAGS)" "$(HOSTFLAGS)" $(OS_MODULES) -- $(HOST_MODULES) tender/net > $@
 
