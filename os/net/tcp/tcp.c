@@ -183,6 +183,7 @@ int tcp_connect(struct tcp_conn *c, struct ip4_ep remote)
 	err = connect_addresses(c, &remote, &local, &r);
 	if (err)
 		return err;
+	time_mono_ns(); /* refreshes the cached time, from which the timer starts */
 	recv_queues_free(c); /* of a call before that failed */
 	c->local = local;
 	c->remote = remote;
@@ -226,6 +227,8 @@ ssz tcp_send(struct tcp_conn *c, struct uio *data, bool more)
 	if (!data->resid)
 		return 0;
 	tcp_enter(c->s);
+	if (c->snd_una == c->snd_max)
+		time_mono_ns(); /* the program may have computed for long; the retransmission timer starts from now */
 	while (data->resid) {
 		size_t room = c->sq_bytes < c->sndbuf ? c->sndbuf - c->sq_bytes : 0;
 
