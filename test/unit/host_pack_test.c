@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+/* cli/pack_*: what was put into the tree is found in the written file. */
+#include "cli/pack_priv.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char top[64];
+static const uint8_t *pack;
+static struct pack_header header;
+
+static void file_make(const char *path, size_t n, int c)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0640);
+	char *buf = malloc(n + 1);
+
+	assert_true(fd >= 0);
+	assert_non_null(buf);
+	memset(buf, c, n);
+	assert_int_equal(write(fd, buf, n), n);
+	free(buf);
+	close(fd);
+}
+
+/* A root file system: bin -> usr/bin, usr/bin/prog, usr/bin/alias -> ../../opt/real, opt/real, loop -> loop. */
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(top, "/tmp/pith-pack-XXXXXX");
+	if (!mkdtemp(top) || chdir(top) != 0)
+		return -1;
+	if (mkdir("usr", 0755) || mkdir("usr/bin", 0755) || mkdir("opt", 0700) || symlink("usr/bin", "bin") ||
+	    symlink("../../opt/real", "usr/bin/alias") || symlink("loop", "loop"))
+		return -1;
+	file_make("usr/bin/prog", 5000, 'p');
+	file_make("opt/real", 4096, 'r');
+	file_make("empty", 0, 0);
+	return chmod("usr/bin/prog", 04755);
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	if (chdir("/") != 0)
+		return -1;
+	sprintf(cmd, "rm -rf %s", top);
+	return system(cmd);
+}
+
+static void write_and_map(struct tree *t)
+{
+	int fd = memfd_create("pack", 0);
+	struct stat st;
+	void *p;
+
+	assert_int_equal(pack_write(t, fd), 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	assert_true(p != MAP_FAILED);
+	close(fd);
+	pack = p;
+	memcpy(&header, p, sizeof(header));
+	assert_int_equal(header.magic, PACK_MAGIC);
+	assert_int_equal(header.size, st.st_size);
+	assert_int_equal(header.size % PAGE_SIZE, 0);
+}
+
+static const struct pack_inode *inode_at(uint32_t i)
+{
+	assert_true(i < header.inode_count);
+	return (const struct pack_inode *)(const void *)(pack + header.inodes_off) + i;
+}
+
+/* Look a path up as the guest does: binary search in sorted names. Links are not followed. */
+static const struct pack_inode *lookup(const char *path)
+{
+	const struct pack_dirent *all = (const void *)(pack + header.dirents_off);
+	const struct pack_inode *at = inode_at(0);
+
+	while (*path) {
+		size_t len = strcspn(++path, "/"), lo = 0, hi = at->size;
+		const struct pack_inode *found = NULL;
+
+		while (lo < hi && !found) {
+			const struct pack_dirent *e = &all[at->data_off + (lo + hi) / 2];
+			const char *name = (const char *)pack + header.strings_off + e->name_off;
+			char want[256] = "";
+			int c = strcmp(strncat(want, path, len), name);
+
+			if (c == 0)
+				found = inode_at(e->inode);
+			else if (c < 0)
+				hi = (lo + hi) / 2;
+			else
+				lo = (lo + hi) / 2 + 1;
+		}
+		if (!found)
+			return NULL;
+		at = found;
+		path += len;
+	}
+	return at;
+}
+
+static void links_on_the_way_are_packed_too(void **state)
+{
+	struct tree t;
+	const struct pack_inode *i;
+
+	(void)state;
+	tree_init(&t, top);
+	assert_non_null(tree_add_host(&t, "/bin/alias"));
+	write_and_map(&t);
+	i = lookup("/bin");
+	assert_true(i && S_ISLNK(i->mode) && i->size == 7);
+	assert_memory_equal(pack + i->data_off, "usr/bin", 7);
+	i = lookup("/usr/bin/alias");
+	assert_true(i && S_ISLNK(i->mode));
+	i = lookup("/opt/real");
+	assert_true(i && S_ISREG(i->mode) && i->size == 4096);
+	assert_int_equal(i->data_off % PAGE_SIZE, 0);
+	assert_int_equal(pack[i->data_off + 4095], 'r');
+	assert_null(lookup("/usr/bin/prog"));
+}
+
+static void a_files_last_page_ends_in_zeros(void **state)
+{
+	struct tree t;
+	const struct pack_inode *i;
+
+	(void)state;
+	tree_init(&t, top);
+	tree_add_host(&t, "/usr/bin/prog");
+	tree_add_host(&t, "/empty");
+	write_and_map(&t);
+	i = lookup("/usr/bin/prog");
+	assert_true(i && i->size == 5000 && i->data_off + 2 * PAGE_SIZE <= header.size);
+	assert_int_equal(pack[i->data_off + 4999], 'p');
+	for (size_t k = 5000; k < 2 * PAGE_SIZE; k++)
+		assert_int_equal(pack[i->data_off + k], 0);
+	assert_int_equal(i->mode & 07777, 0755); /* no set-user-ID bit */
+	i = lookup("/empty");
+	assert_true(i && i->size == 0);
+}
+
+static void a_whole_root_is_packed(void **state)
+{
+	struct tree t;
+	const struct pack_inode *i;
+
+	(void)state;
+	tree_init(&t, top);
+	tree_add_host_all(&t, "/");
+	pack_add_essentials(&t);
+	write_and_map(&t);
+	assert_non_null(lookup("/usr/bin/prog"));
+	assert_non_null(lookup("/opt/real"));
+	assert_non_null(lookup("/loop"));
+	i = lookup("/tmp");
+	assert_true(i && i->mode == (S_IFDIR | 01777));
+	i = lookup("/etc/hosts");
+	assert_true(i && memcmp(pack + i->data_off, "127.0.0.1", 9) == 0);
+	assert_int_equal(lookup("/usr/bin")->parent, (uint32_t)(lookup("/usr") - inode_at(0)));
+	assert_int_equal(lookup("/usr")->nlink, 3);
+}
+
+static void what_is_not_there_is_not_added(void **state)
+{
+	struct tree t;
+
+	(void)state;
+	tree_init(&t, top);
+	assert_null(tree_add_host(&t, "/nothing/here"));
+	assert_null(tree_add_host(&t, "/loop"));
+	assert_null(tree_add_host(&t, "/usr/bin/prog/below"));
+	assert_non_null(tree_add_host_nofollow(&t, "/loop"));
+	/* ".." at the root stays at the root: nothing outside of rootfs. */
+	assert_non_null(tree_add_host(&t, "/../../opt/real"));
+	assert_string_equal(tree_find(&t, "/opt/real")->name, "real");
+}
+
+static void a_changed_input_makes_it_stale(void **state)
+{
+	char path[128], cut[256];
+	struct tree t;
+
+	(void)state;
+	tree_init(&t, top);
+	sprintf(path, "%s/opt/real", top);
+	tree_input(&t, path);
+	tree_input(&t, path);
+	assert_int_equal(t.input_count, 1);
+	write_and_map(&t);
+	assert_true(inputs_current(pack + header.inputs_off, header.inputs_size));
+	memcpy(cut, pack + header.inputs_off, header.inputs_size);
+	for (size_t n = 1; n < header.inputs_size; n++)
+		assert_false(inputs_current((const uint8_t *)cut, n));
+	file_make("opt/real", 4097, 'x');
+	assert_false(inputs_current(pack + header.inputs_off, header.inputs_size));
+	file_make("opt/real", 4096, 'r');
+}
+
+static void scripts_are_run_by_their_interpreter(void **state)
+{
+	static struct program p;
+	int fd = open("script", O_WRONLY | O_CREAT | O_TRUNC, 0755);
+
+	(void)state;
+	assert_int_equal(write(fd, "#! /bin/sh -e\nexit\n", 19), 19);
+	close(fd);
+	assert_int_equal(program_find("./script", NULL, &p), 0);
+	assert_string_equal(p.path, "/bin/sh");
+	assert_string_equal(p.script_arg, "-e");
+	assert_string_equal(strrchr(p.script, '/'), "/script");
+	assert_int_equal(program_find("./nothing", NULL, &p), -2);
+	assert_int_equal(program_find("./empty", NULL, &p), -13);
+	assert_int_equal(program_find("", NULL, &p), -2);
+	assert_int_equal(chmod("empty", 0755), 0);
+	assert_int_equal(program_find("./empty", NULL, &p), -8);
+}
+
+/* The packer frees nothing on purpose: see pack_priv.h. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(links_on_the_way_are_packed_too),
+		cmocka_unit_test(a_files_last_page_ends_in_zeros),
+		cmocka_unit_test(a_whole_root_is_packed),
+		cmocka_unit_test(what_is_not_there_is_not_added),
+		cmocka_unit_test(a_changed_input_makes_it_stale),
+		cmocka_unit_test(scripts_are_run_by_their_interpreter),
+	};
+
+	return cmocka_run_group_tests_name("host_pack", tests, setup, teardown);
+}
