@@ -149,6 +149,7 @@ static void switch_to(struct thread *next)
 		prev->arch.fs_base = plat_get_fs();
 	}
 	sched_current = next;
+	tick_rearm(); /* here: a thread that runs for the first time comes back from no switch */
 	arch_fpu_load(next->arch.fpu);
 	plat_set_fs(next->arch.fs_base);
 	arch_switch(&prev->arch, &next->arch);
@@ -168,7 +169,6 @@ void sched_block(void)
 		return;
 	}
 	switch_to(list_entry(list_pop_head(&run_queue), struct thread, run_link));
-	tick_rearm();
 }
 
 void sched_yield_now(void)
