@@ -232,7 +232,7 @@ static void scripts_are_run_by_their_interpreter(void **state)
 }
 
 /* The packer frees nothing on purpose: see pack_priv.h. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "detect_leaks=0";
