@@ -57,8 +57,10 @@ static bool loop_run(struct net *n)
 
 static bool net_out(struct net *n)
 {
-	bool some = loop_run(n);
+	bool some;
 
+	tcp_end_batch(n->tcp); /* what a call or a timer has to tell */
+	some = loop_run(n);
 	n->tx_blocked = n->lo.loop_count != 0;
 	if (n->has_eth && !netif_flush(&n->eth))
 		n->tx_blocked = true;
@@ -74,11 +76,8 @@ bool net_poll(struct net *n)
 		return false;
 	n->busy = true;
 	time_mono_ns(); /* refreshes time_cached_ns, which is what the protocols look at */
-	if (n->has_eth) {
+	if (n->has_eth)
 		got = netif_poll(&n->eth, NET_POLL_BUDGET);
-		if (got)
-			tcp_end_batch(n->tcp);
-	}
 	some = net_out(n);
 	n->busy = false;
 	return got || some;
