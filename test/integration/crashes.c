@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 	} else if (strcmp(mode, "divide") == 0) {
 		volatile int zero = argc - 2;
 
-		say(1 / zero ? "1" : "0");
+		say(argc * 100 / zero ? "1" : "0");
 	}
 	say("survived\n");
 	return 0;
