@@ -135,6 +135,7 @@ void sched_switched(void)
 		thread_free(dead);
 		dead = NULL;
 	}
+	tick_rearm();
 }
 
 static void switch_to(struct thread *next)
