@@ -3,7 +3,7 @@
  * Interfaces: the transmit queue, the receive batch, offload headers, the loopback.
  *
  * True whenever no function of this file is running: (1) txf[i] describes txp[i] for i < tx_count; (2) rxb[i] is NULL or an
- * unused buffer of rx_class; (3) loop_tail points at the last next pointer of the loop_head list.
+ * unused buffer of rx_class that rxf[i] describes; (3) loop_tail points at the last next pointer of the loop_head list.
  * Source: IEEE 802.3 (Ethernet II framing); virtio 1.2 5.1.6 for struct vnet_hdr.
  */
 #include "base/assert.h"
@@ -221,18 +221,18 @@ static void eth_input(struct netif *nif, const struct vnet_hdr *h, struct netbuf
 	nif->input(nif->input_arg, nif, type, b);
 }
 
-/* Have a buffer for each frame of the next batch; returns for how many. */
+/* Have a buffer for each frame of the next batch; returns for how many. What the last batch left unused stays as it is. */
 static unsigned rx_fill(struct netif *nif, unsigned want)
 {
 	for (unsigned i = 0; i < want; i++) {
-		struct netbuf *b = nif->rxb[i];
+		struct netbuf *b;
 
-		if (!b) {
-			b = netbuf_new(nif->pool, nif->rx_class);
-			if (!b)
-				return i;
-			nif->rxb[i] = b;
-		}
+		if (nif->rxb[i])
+			continue;
+		b = netbuf_new(nif->pool, nif->rx_class);
+		if (!b)
+			return i;
+		nif->rxb[i] = b;
 		nif->rxf[i].iov_count = 1;
 		nif->rxf[i].iov[0] = (struct plat_iov){b->store + RX_ALIGN, b->cap - RX_ALIGN};
 		nif->rxf[i].len = 0;

@@ -5,7 +5,7 @@
 #include "os/net/tcp/tcp_priv.h"
 
 /* SipHash-1-3 (Aumasson, Bernstein 2012) of two words: short, and not to be predicted without the key. */
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
 #define ROTL(x, b) ((x) << (b) | (x) >> (64 - (b)))
 	v[0] += v[1];
