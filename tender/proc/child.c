@@ -17,6 +17,7 @@
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -50,29 +51,36 @@ pid_t process_clone(uint64_t flags, int *pidfd)
 	return r < 0 ? -errno : (pid_t)r;
 }
 
-/* A path below a dead process's directory in /proc: empty for ever, and needs no mount. */
+static int root_change(void *arg)
+{
+	(void)arg;
+	return chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0;
+}
+
+/*
+ * A path below a dead process's directory in /proc: empty for ever. A helper that shares our file system state and
+ * our memory (so that nothing is copied) goes there and dies. A mount namespace with an empty tmpfs would cost 75 us
+ * on top of 75 us for the other namespaces, measured, and gives no more: no call that takes a path is granted.
+ */
 static int root_empty(void)
 {
-	struct clone_args a = {.flags = CLONE_FS | CLONE_VFORK, .exit_signal = SIGCHLD};
-	long pid = syscall(SYS_clone3, &a, sizeof(a));
+	_Alignas(16) char stack[8192];
+	int status, pid = clone(root_change, stack + sizeof(stack), CLONE_VM | CLONE_FS | CLONE_VFORK | SIGCHLD, NULL);
 
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
-		_exit(chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0);
-	int status;
-
-	if (waitpid((pid_t)pid, &status, 0) != pid || status != 0)
+	if (waitpid(pid, &status, 0) != pid || status != 0)
 		return -EPERM;
 	return 0;
 }
 
-static void capabilities_drop(void)
+static void capabilities_drop(bool own_userns)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
 
-	for (unsigned long cap = 0; cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+	/* 41 calls, 30 us. In a user namespace of its own the set bounds nothing that means anything outside. */
+	for (unsigned long cap = 0; !own_userns && cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
 		;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &h, none) != 0)
@@ -223,7 +231,7 @@ static void rseq_forget(void)
 		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
-static _Noreturn void cage_main(struct cage *c)
+static _Noreturn void cage_main(struct cage *c, bool own_userns)
 {
 	sigset_t none;
 
@@ -235,7 +243,7 @@ static _Noreturn void cage_main(struct cage *c)
 	limits_set();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		cage_fail("no_new_privs is refused", errno);
-	capabilities_drop();
+	capabilities_drop(own_userns);
 	/* After the last change of credentials, which clears it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -250,9 +258,10 @@ pid_t cage_start(struct cage *c, int *pidfd)
 	static const uint64_t flags[] = {CLONE_NEWUSER | CLONE_NEWPID, CLONE_NEWPID, 0};
 	pid_t pid = -EPERM;
 
-	for (unsigned i = 0; i < ARRAY_LEN(flags) && pid < 0; i++)
+	for (unsigned i = 0; i < ARRAY_LEN(flags) && pid < 0; i++) {
 		pid = process_clone(flags[i], pidfd);
-	if (pid == 0)
-		cage_main(c);
+		if (pid == 0)
+			cage_main(c, flags[i] & CLONE_NEWUSER);
+	}
 	return pid;
 }
