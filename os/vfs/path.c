@@ -78,8 +78,6 @@ static int open_create(struct vfs_walked *w, uint32_t flags, uint32_t mode)
 {
 	struct inode *dir = w->parent;
 
-	if (w->slash)
-		return -EISDIR;
 	if (!(flags & LX_O_CREAT))
 		return -ENOENT;
 	if (dir->mount->read_only)
@@ -119,6 +117,8 @@ static int open_walked(struct vfs_walked *w, uint32_t flags, uint32_t mode, stru
 {
 	int err;
 
+	if (w->slash && (flags & LX_O_CREAT))
+		return -EISDIR;
 	if (w->file && !w->inode) {
 		*out = file_get(w->file); /* a pipe or socket through /proc/self/fd: the same description */
 		return 0;
@@ -160,6 +160,8 @@ int vfs_open(struct vfs_at at, const char *path, uint32_t flags, uint32_t mode, 
 	unsigned how = VFS_FOLLOW;
 	int err;
 
+	if (!tmpfile && (flags & LX_O_CREAT) && (flags & LX_O_DIRECTORY))
+		return -EINVAL;
 	if (flags & LX_O_PATH)
 		flags &= LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW | LX_O_CLOEXEC;
 	if ((flags & LX_O_NOFOLLOW) || ((flags & LX_O_CREAT) && (flags & LX_O_EXCL)))
@@ -286,12 +288,14 @@ int vfs_symlink(const char *text, struct vfs_at at, const char *path)
 int vfs_unlink(struct vfs_at at, const char *path, bool is_dir)
 {
 	struct vfs_walked *w;
-	int err = walk_new(at, path, 0, &w);
+	int err = walk_new(at, path, VFS_CREATE, &w); /* so that "link/" is the link */
 
 	if (err)
 		return err;
 	if (!w->inode)
-		err = -EPERM;
+		err = w->file ? -EPERM : -ENOENT;
+	else if (w->slash && !is_dir && !LX_S_ISDIR(w->inode->mode))
+		err = -ENOTDIR;
 	else if (is_dir && !LX_S_ISDIR(w->inode->mode))
 		err = -ENOTDIR;
 	else if (!is_dir && LX_S_ISDIR(w->inode->mode))
@@ -347,44 +351,47 @@ static bool path_below(const char *path, const char *dir)
 	return !strncmp(path, dir, n) && path[n] == '/';
 }
 
-static int rename_check_types(const struct vfs_walked *from, const struct vfs_walked *to, unsigned flags)
+/* What the names are, in the order in which Linux looks: the first mistake is the one reported. */
+static int rename_check_names(const struct vfs_walked *from, const struct vfs_walked *to, unsigned flags)
 {
-	bool dir = LX_S_ISDIR(from->inode->mode);
+	bool exchange = flags & LX_RENAME_EXCHANGE;
 
-	if (!to->inode) {
-		if (flags & LX_RENAME_EXCHANGE)
-			return -ENOENT;
-		return to->slash && !dir ? -ENOTDIR : 0;
-	}
-	if (flags & LX_RENAME_NOREPLACE)
+	if (from->parent->mount != to->parent->mount)
+		return -EXDEV;
+	if (!from->inode)
+		return -ENOENT;
+	if (to->inode && (flags & LX_RENAME_NOREPLACE))
 		return -EEXIST;
-	if (flags & LX_RENAME_EXCHANGE)
-		return 0;
-	if (dir != LX_S_ISDIR(to->inode->mode))
-		return dir ? -ENOTDIR : -EISDIR;
+	if (!to->inode && exchange)
+		return -ENOENT;
+	if (!LX_S_ISDIR(from->inode->mode) && (from->slash || (to->slash && !exchange)))
+		return -ENOTDIR;
+	if (to->slash && exchange && !LX_S_ISDIR(to->inode->mode))
+		return -ENOTDIR;
+	if (path_below(to->path, from->path))
+		return -EINVAL;
+	if (path_below(from->path, to->path))
+		return exchange ? -EINVAL : -ENOTEMPTY;
 	return 0;
 }
 
 static int rename_check(const struct vfs_walked *from, const struct vfs_walked *to, unsigned flags)
 {
+	bool dir;
 	int err;
 
 	if (!from->parent || !to->parent)
 		return -EBUSY;
-	err = rename_check_types(from, to, flags);
-	if (err)
-		return err;
-	if (from->parent->mount != to->parent->mount)
-		return -EXDEV;
-	err = walked_check_gone(from);
+	err = rename_check_names(from, to, flags);
+	if (!err)
+		err = walked_check_gone(from);
 	if (!err && to->inode)
 		err = walked_check_gone(to);
 	if (err)
 		return err;
-	if (path_below(to->path, from->path))
-		return -EINVAL;
-	if (path_below(from->path, to->path))
-		return flags & LX_RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	dir = LX_S_ISDIR(from->inode->mode);
+	if (to->inode && !(flags & LX_RENAME_EXCHANGE) && dir != LX_S_ISDIR(to->inode->mode))
+		return dir ? -ENOTDIR : -EISDIR;
 	return from->parent->ops->rename ? 0 : -EPERM;
 }
 
@@ -407,7 +414,7 @@ int vfs_rename(struct vfs_at at, const char *from, struct vfs_at to_at, const ch
 	if ((flags & ~(unsigned)(LX_RENAME_NOREPLACE | LX_RENAME_EXCHANGE)) ||
 	    flags == (LX_RENAME_NOREPLACE | LX_RENAME_EXCHANGE))
 		return -EINVAL;
-	err = walk_new(at, from, 0, &a);
+	err = walk_new(at, from, VFS_CREATE, &a); /* both directories are found before a missing name is told of */
 	if (err)
 		return err;
 	err = walk_new(to_at, to, VFS_CREATE, &b);

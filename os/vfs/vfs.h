@@ -166,7 +166,8 @@ struct vfs_at {
 
 enum vfs_walk_flag {
 	VFS_FOLLOW = 1,	  /* follow a symbolic link as last component */
-	VFS_CREATE = 2,	  /* the last component may be missing: out->inode NULL */
+	/* The last component may be missing: out->inode NULL. Whether a slash behind it is right is the caller's to say. */
+	VFS_CREATE = 2,
 	VFS_DIRECTORY = 4 /* must be a directory */
 };
 

@@ -159,6 +159,16 @@ static int walk_link(struct walk *w, struct inode *link, bool last)
 	return walk_link_text(w, link);
 }
 
+/* Is a link that was found here followed? A name that may be made, with a slash behind it, is taken as it is. */
+static bool walk_follows(const struct walk *w, bool last)
+{
+	if (!last)
+		return true;
+	if (w->out->slash)
+		return !(w->flags & VFS_CREATE);
+	return w->flags & VFS_FOLLOW;
+}
+
 /* One component, rest[start, start+n), neither "." nor "..". `last`: nothing but slashes follow. */
 static int walk_name(struct walk *w, size_t start, size_t n, bool last)
 {
@@ -176,7 +186,7 @@ static int walk_name(struct walk *w, size_t start, size_t n, bool last)
 	err = walk_child(w->cur, w->out->path, len + 1 + n, name, &child);
 	if (err && !(err == -ENOENT && last && (w->flags & VFS_CREATE)))
 		return err;
-	if (child && LX_S_ISLNK(child->mode) && (!last || w->out->slash || (w->flags & VFS_FOLLOW))) {
+	if (child && LX_S_ISLNK(child->mode) && walk_follows(w, last)) {
 		err = walk_link(w, child, last);
 		inode_put(child);
 		return err;
@@ -233,7 +243,7 @@ static int walk_run(struct walk *w)
 
 static int walk_check_end(const struct walk *w)
 {
-	bool must_be_dir = (w->flags & VFS_DIRECTORY) || w->out->slash;
+	bool must_be_dir = (w->flags & VFS_DIRECTORY) || (w->out->slash && !(w->flags & VFS_CREATE));
 
 	if (!w->cur)
 		return w->out->file && must_be_dir ? -ENOTDIR : 0; /* else: only with VFS_CREATE */

@@ -292,6 +292,8 @@ static int host_readdir(struct file *f, uint64_t pos, vfs_dirent_fn fn, void *ar
 
 static int64_t host_dir_seek(struct file *f, int64_t off, int whence)
 {
+	if (whence != LX_SEEK_SET && whence != LX_SEEK_CUR)
+		return -EINVAL; /* positions are cookies: there is no end */
 	return file_seek_sized(f, off, whence, 0);
 }
 

@@ -546,6 +546,8 @@ static int ram_readdir(struct file *f, uint64_t pos, vfs_dirent_fn fn, void *arg
 
 static int64_t ram_dir_seek(struct file *f, int64_t off, int whence)
 {
+	if (whence != LX_SEEK_SET && whence != LX_SEEK_CUR)
+		return -EINVAL; /* positions are cookies: there is no end */
 	return file_seek_sized(f, off, whence, 0);
 }
 
