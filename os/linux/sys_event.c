@@ -133,14 +133,14 @@ static void poll_set_put_files(struct poll_set *s)
 	}
 }
 
-static int64_t do_poll(uint64_t ufds, uint64_t n, uint64_t deadline_ns)
+static int64_t do_poll(uint64_t ufds, uint32_t n, uint64_t deadline_ns)
 {
 	struct poll_set s;
 	int64_t ready;
 
 	if (n > process_current()->fds.limit)
 		return -EINVAL;
-	if (poll_set_init(&s, (unsigned)n))
+	if (poll_set_init(&s, n))
 		return -ENOMEM;
 	ready = ucopy_in(s.fds, ufds, n * sizeof(s.fds[0]));
 	if (ready)
@@ -157,7 +157,7 @@ free_many:
 
 int64_t sys_poll(struct trap_frame *f)
 {
-	return do_poll(f->rdi, f->rsi, deadline_after_ms((int32_t)f->rdx));
+	return do_poll(f->rdi, (uint32_t)f->rsi, deadline_after_ms((int32_t)f->rdx));
 }
 
 int64_t sys_ppoll(struct trap_frame *f)
@@ -171,7 +171,7 @@ int64_t sys_ppoll(struct trap_frame *f)
 		err = mask_in(f->r10, f->r8, &masked);
 	if (err)
 		return err;
-	ready = do_poll(f->rdi, f->rsi, deadline);
+	ready = do_poll(f->rdi, (uint32_t)f->rsi, deadline);
 	deadline_out_timespec(f->rdx, deadline);
 	return mask_out(masked, ready);
 }
@@ -415,12 +415,14 @@ static int64_t do_epoll_wait(const struct trap_frame *f, uint64_t deadline_ns)
 
 	if (max <= 0 || (uint32_t)max > INT32_MAX / sizeof(events[0]))
 		return -EINVAL;
-	/* Before events are taken: those of an edge are not told twice. */
-	if (ucopy_check(f->rsi, (size_t)max * sizeof(events[0])))
-		return -EFAULT;
 	ep = sys_file_get(f->rdi);
 	if (!ep)
 		return -EBADF;
+	/* Before events are taken: those of an edge are not told twice. */
+	if (ucopy_check(f->rsi, (size_t)max * sizeof(events[0]))) {
+		file_put(ep);
+		return -EFAULT;
+	}
 	n = epoll_wait_events(ep, events, MIN((uint32_t)max, EPOLL_CHUNK), deadline_ns);
 	file_put(ep);
 	if (n > 0 && ucopy_out(f->rsi, events, (size_t)n * sizeof(events[0])))

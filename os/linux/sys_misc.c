@@ -241,6 +241,8 @@ int64_t sys_prlimit64(struct trap_frame *f)
 
 	if (f->rdi && f->rdi != process_current()->pid)
 		return -ESRCH;
+	if (f->rsi >= RLIMIT_COUNT)
+		return -EINVAL;
 	if (f->r10)
 		err = rlimit_get((unsigned)f->rsi, f->r10);
 	if (!err && f->rdx)

@@ -242,6 +242,8 @@ int64_t sys_getsockopt(struct trap_frame *f)
 
 	if (!file)
 		return -EBADF;
+	if (!file_is_sock(file))
+		return -ENOTSOCK;
 	if (ucopy_in(&room, f->r8, sizeof(room)))
 		return -EFAULT;
 	if (room < 0)

@@ -63,11 +63,18 @@ static ssz uio_move(struct uio *u, enum uio_way way, uint8_t *dst, const uint8_t
 	n = MIN(n, u->resid);
 	while (done < n) {
 		size_t k = MIN(n - done, u->vec->len - u->skip);
+		size_t to_page_end = PAGE_SIZE - ((u->vec->base + u->skip) & PAGE_MASK);
 		int err;
 
 		if (k) {
 			err = uio_piece(u, way, u->vec->base + u->skip, dst ? dst + done : NULL,
 					src ? src + done : NULL, k);
+			/* What lies before the bad page counts, as on Linux: look again page by page. */
+			if (err && k > to_page_end) {
+				k = to_page_end;
+				err = uio_piece(u, way, u->vec->base + u->skip, dst ? dst + done : NULL,
+						src ? src + done : NULL, k);
+			}
 			if (err)
 				return done ? (ssz)done : err;
 		}
