@@ -15,6 +15,7 @@
 #define REACH ((1UL << 31) - 2 * PAGE_SIZE) /* of a 32-bit displacement, from and to anywhere in a page */
 #define PAGE_SLOTS (PAGE_SIZE / VM_TRAMPOLINE_BYTES)
 #define BRK_ROOM (1UL << 30) /* not in the way of a heap that grows this far */
+#define GAP (32 * PAGE_SIZE)
 #define WINDOW_TRIES 64	     /* pages looked at in a wide window */
 
 int vm_text_patch(uint64_t addr, const void *bytes, size_t n)
@@ -53,26 +54,23 @@ static bool in_reach(uint64_t a, uint64_t b)
 	return a > b ? a - b <= REACH : b - a <= REACH;
 }
 
+/* In the middle of a gap of GAP bytes: not in a hole that a program made to fault on purpose. */
+static bool gap_free(const struct vm_space *s, uint64_t start)
+{
+	return vm_range_ok(start, GAP) && vma_range_free(s, start, start + GAP);
+}
+
 /* The nearest free page below, else above, what is mapped around `near`; 0: none in reach. */
 static uint64_t page_near(const struct vm_space *s, uint64_t near)
 {
 	const struct vma *at = vma_find(s, near), *v;
-	uint64_t page;
 
-	for (v = at; v; v = vma_prev(s, v)) {
-		page = v->start - PAGE_SIZE;
-		if (!in_reach(page, near) || !vm_range_ok(page, PAGE_SIZE))
-			break;
-		if (vma_range_free(s, page, page + PAGE_SIZE))
-			return page;
-	}
-	for (v = at; v && in_reach(v->end, near); v = vma_next(s, v)) {
-		page = v->end;
-		if (page >= s->brk_start && page < s->brk_end + BRK_ROOM)
-			continue;
-		if (vm_range_ok(page, PAGE_SIZE) && vma_range_free(s, page, page + PAGE_SIZE))
-			return page;
-	}
+	for (v = at; v && in_reach(v->start - GAP, near); v = vma_prev(s, v))
+		if (gap_free(s, v->start - GAP))
+			return v->start - GAP / 2;
+	for (v = at; v && in_reach(v->end + GAP, near); v = vma_next(s, v))
+		if (!(v->end >= s->brk_start && v->end < s->brk_end + BRK_ROOM) && gap_free(s, v->end))
+			return v->end + GAP / 2;
 	return 0;
 }
 

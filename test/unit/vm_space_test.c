@@ -775,7 +775,7 @@ static void code_is_patched_and_trampolines_are_near(void **state)
 	for (unsigned i = 0; i < 300; i++) {
 		t = vm_trampoline_alloc(WINDOW + PAGE_SIZE);
 		first = first ? first : t;
-		assert_in_range(t, WINDOW - 8 * PAGE_SIZE, WINDOW + 8 * PAGE_SIZE);
+		assert_in_range(t, WINDOW - 128 * PAGE_SIZE, WINDOW + 128 * PAGE_SIZE);
 		assert_int_equal(t % VM_TRAMPOLINE_BYTES, 0);
 		assert_int_equal(vm_text_patch(t, "01234567890123456789012345678901", 32), 0);
 	}
