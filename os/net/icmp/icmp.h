@@ -8,7 +8,13 @@
 #include "os/net/ip/ip.h"
 
 enum icmp_type { ICMP_ECHO_REPLY = 0, ICMP_UNREACH = 3, ICMP_ECHO = 8, ICMP_TIME_EXCEEDED = 11 };
-enum icmp_unreach_code { ICMP_UNREACH_NET = 0, ICMP_UNREACH_HOST = 1, ICMP_UNREACH_PROTO = 2, ICMP_UNREACH_PORT = 3, ICMP_UNREACH_FRAG = 4 };
+enum icmp_unreach_code {
+	ICMP_UNREACH_NET = 0,
+	ICMP_UNREACH_HOST = 1,
+	ICMP_UNREACH_PROTO = 2,
+	ICMP_UNREACH_PORT = 3,
+	ICMP_UNREACH_FRAG = 4,
+};
 
 #define ICMP_ERRORS_PER_SEC 100u
 

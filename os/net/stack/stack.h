@@ -42,7 +42,7 @@ struct net {
 int net_init(struct net *n, const struct net_config *cfg);
 void net_release(struct net *n); /* sockets must be closed; connections that linger are dropped */
 
-/* Take what came in, from both interfaces, until nothing is left or `NET_POLL_BUDGET` frames; then flush. True: there was something. */
+/* Take what came in, until nothing is left or NET_POLL_BUDGET frames; then flush. True: there was something. */
 #define NET_POLL_BUDGET 256u
 bool net_poll(struct net *n);
 /* Hand out what is queued, and deliver the loopback. True: something was delivered locally. */

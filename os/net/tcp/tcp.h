@@ -12,8 +12,10 @@
  *
  * Output is queued at the interface: call net_flush (os/net/stack) at the end of a system call and before sleeping.
  *
- * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 6928 (IW10), 7323 (window scale,
- * timestamps), 5961 (blind attacks), 6528 (initial sequence), tcp(7).
+ * Not there: SACK, timestamps and PAWS, ECN, urgent data (its bytes are ordinary data), path MTU probing.
+ *
+ * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 6928 (IW10), 7323 (window scale;
+ * no timestamps), 5961 (blind attacks), 6528 (initial sequence), tcp(7).
  */
 #pragma once
 
@@ -50,7 +52,6 @@ enum tcp_drop {
 	TCP_DROP_NO_CONN,  /* answered by RST */
 	TCP_DROP_SEQUENCE, /* outside the window; answered by ACK */
 	TCP_DROP_ACK,	   /* acknowledges what cannot be */
-	TCP_DROP_PAWS,
 	TCP_DROP_RST,	   /* RST that does not fit: RFC 5961 challenge */
 	TCP_DROP_SYN,	   /* SYN in a connection: RFC 5961 challenge */
 	TCP_DROP_BACKLOG,  /* listen queue full */
