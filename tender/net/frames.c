@@ -10,11 +10,6 @@
 #include "base/errno.h"
 
 #define ETH_HEADER 14
-#define ETHERTYPE_IP4 0x0800
-#define ETHERTYPE_ARP 0x0806
-#define IP4_HEADER 20
-#define IP4_FRAGMENT 0x3fff /* "more fragments" and the offset; RFC 791 */
-#define ARP_LENGTH 28	    /* RFC 826, Ethernet and IPv4 */
 #define RECORD_ALIGN 4UL
 #define RECORD_HEAD (sizeof(struct frame_rec) + sizeof(struct vnet_hdr))
 
@@ -90,35 +85,6 @@ int frames_next(struct frames_reader *r, struct frame_view *out)
 malformed:
 	r->left = 0;
 	return -EINVAL;
-}
-
-/*
- * A whole IPv4 packet: libslirp 4.7 was seen to write through a wild pointer while it put hostile fragments together,
- * and with USERNET_MTU a guest has no reason to send any.
- */
-static bool ip4_may_leave(const uint8_t *ip, size_t len)
-{
-	size_t header, total;
-
-	if (len < IP4_HEADER || ip[0] >> 4 != 4)
-		return false;
-	header = (size_t)(ip[0] & 15) * 4;
-	total = load_be16(ip + 2);
-	if (header < IP4_HEADER || total < header || total > len)
-		return false;
-	if ((load_be16(ip + 6) & IP4_FRAGMENT) != 0)
-		return false;
-	/* libslirp would connect() to the address as it stands; Linux takes 0.0.0.0 for its own loopback. */
-	return ip[16] != 127 && ip[16] != 0;
-}
-
-bool frame_may_leave(const struct frame_view *f)
-{
-	uint16_t type = load_be16(f->data + 12);
-
-	if (type == ETHERTYPE_ARP)
-		return f->len >= ETH_HEADER + ARP_LENGTH;
-	return type == ETHERTYPE_IP4 && ip4_may_leave(f->data + ETH_HEADER, f->len - ETH_HEADER);
 }
 
 bool frames_append(struct frames_writer *w, const void *frame, size_t len)

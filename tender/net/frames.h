@@ -33,9 +33,6 @@ struct frames_reader frames_reader_of(void *msg, size_t len);
  */
 int frames_next(struct frames_reader *r, struct frame_view *out);
 
-/* Whether the frame may leave: ARP, or a whole IPv4 packet that is not addressed to 0/8 or 127/8 (the host's loopback). */
-bool frame_may_leave(const struct frame_view *f);
-
 /* Collects frames into messages of at most FRAMES_MSG_MAX bytes. */
 struct frames_writer {
 	uint8_t *buf; /* FRAMES_MSG_MAX bytes, the caller's */

@@ -24,6 +24,7 @@
 struct net_loop {
 	Slirp *slirp;
 	struct net_queue queue;
+	struct net_policy policy;
 	struct pollfd *polls; /* [0] is the guest */
 	unsigned poll_count, poll_cap;
 	int64_t timer_ms; /* router advertisement, the only timer there is; INT64_MAX: not set */
@@ -45,6 +46,7 @@ static ssize_t frame_send(const void *buf, size_t len, void *opaque)
 {
 	struct net_loop *l = opaque;
 
+	net_policy_see(&l->policy, buf, len);
 	net_queue_put(&l->queue, buf, len);
 	return (ssize_t)len;
 }
@@ -119,8 +121,7 @@ static Slirp *slirp_start(struct net_loop *l)
 		.vnameserver = addr_of(USERNET_DNS),
 		.if_mtu = USERNET_MTU,
 		.if_mru = USERNET_MTU,
-		/* A cage must not reach what listens on the host's loopback (databases, X11) unless asked to. */
-		.disable_host_loopback = true,
+		.disable_host_loopback = false, /* policy.h does it: a cage must not reach the host's databases or X11 */
 	};
 
 	return slirp_new(&c, &callbacks, l);
@@ -146,6 +147,8 @@ const char *net_loop_start(const struct net_args *args, struct net_loop **out, c
 		errno = 0;
 		if (slirp_add_hostfwd(l->slirp, p->udp, p->host, p->host_port, addr_of(USERNET_GUEST), p->port) < 0)
 			return "port not published";
+		if (p->udp)
+			net_policy_publish_udp(&l->policy, p->port);
 	}
 	*out = l;
 	return NULL;
@@ -205,7 +208,7 @@ static void message_take(struct net_loop *l, size_t len)
 	int err;
 
 	while ((err = frames_next(&r, &f)) > 0) {
-		if (frame_may_leave(&f))
+		if (net_policy_allows(&l->policy, &f))
 			slirp_input(l->slirp, f.data, (int)f.len);
 		else
 			l->bad_frames++;

@@ -9,6 +9,7 @@
 
 #include "base/types.h"
 #include "tender/net/frames.h"
+#include "tender/net/policy.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

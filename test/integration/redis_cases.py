@@ -188,6 +188,16 @@ def user_net(report):
             for to in ("10.0.2.2", "127.0.0.1"):
                 text = "import socket\ntry:\n socket.create_connection(('%s', %d), 2); print('in')\nexcept OSError: print('out')" % (to, s.getsockname()[1])
                 expect(harness.pith(["/usr/bin/python3", "-c", text]), out="out\n")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+                u.bind(("127.0.0.1", 0))
+                text = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nfor a in ('10.0.2.2', '10.0.2.3', '255.255.255.255'):\n" \
+                       " try: s.sendto(b'x', (a, %d))\n except OSError: pass" % u.getsockname()[1]
+                expect(harness.pith(["/usr/bin/python3", "-c", text]))
+                u.settimeout(0.5)
+                try:
+                    raise AssertionError("datagram %r from the cage" % u.recv(100))
+                except TimeoutError:
+                    pass
     report.test("network/the host's loopback is out of reach", no_loopback)
 
     def udp():

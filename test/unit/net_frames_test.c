@@ -108,45 +108,6 @@ static void frames_reader_refuses_a_checksum_field_outside_the_frame(void **stat
 	}
 }
 
-static void frame_for_the_hosts_loopback_does_not_leave(void **state)
-{
-	uint8_t frame[42] = {[12] = 8, [14] = 0x45, [17] = 20, [30] = 127, [33] = 1};
-	struct frame_view f = {.data = frame, .len = sizeof(frame)};
-
-	(void)state;
-	assert_false(frame_may_leave(&f));
-	frame[30] = 0;
-	assert_false(frame_may_leave(&f));
-	frame[30] = 10;
-	assert_true(frame_may_leave(&f));
-	f.len = 33;
-	assert_false(frame_may_leave(&f));
-	f.len = sizeof(frame);
-	frame[13] = 6;
-	assert_true(frame_may_leave(&f)); /* ARP */
-	frame[12] = 0x86, frame[13] = 0xdd;
-	assert_false(frame_may_leave(&f));
-}
-
-static void frame_with_a_part_of_a_packet_does_not_leave(void **state)
-{
-	uint8_t frame[64] = {[12] = 8, [14] = 0x45, [17] = 50, [30] = 10};
-	struct frame_view f = {.data = frame, .len = sizeof(frame)};
-
-	(void)state;
-	assert_true(frame_may_leave(&f));
-	frame[20] = 0x20; /* more fragments */
-	assert_false(frame_may_leave(&f));
-	frame[20] = 0, frame[21] = 1; /* offset 8 */
-	assert_false(frame_may_leave(&f));
-	frame[20] = 0x40, frame[21] = 0; /* do not fragment */
-	assert_true(frame_may_leave(&f));
-	frame[17] = 51; /* longer than the frame */
-	assert_false(frame_may_leave(&f));
-	frame[17] = 50, frame[14] = 0x44;
-	assert_false(frame_may_leave(&f));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,8 +116,6 @@ int main(void)
 		cmocka_unit_test(frames_reader_stops_at_a_length_beyond_the_message),
 		cmocka_unit_test(frames_reader_completes_a_checksum_left_to_it),
 		cmocka_unit_test(frames_reader_refuses_a_checksum_field_outside_the_frame),
-		cmocka_unit_test(frame_with_a_part_of_a_packet_does_not_leave),
-		cmocka_unit_test(frame_for_the_hosts_loopback_does_not_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
