@@ -71,6 +71,8 @@ static int64_t host_end(struct file *f)
 /* Two instances that append to one host file may still overwrite each other: the broker's files do not append. */
 static ssz host_write(struct file *f, struct uio *u, int64_t *pos)
 {
+	if (!u->resid)
+		return 0; /* and the position stays, O_APPEND or not */
 	if (f->flags & LX_O_APPEND) {
 		int64_t end = host_end(f);
 

@@ -321,8 +321,13 @@ static int host_getattr(struct inode *i, struct vfs_stat *out)
 	const char *path;
 	int err = host_path(hi, &path);
 
-	if (!err)
-		err = host_request(host_fs_of(i), &c, BROKER_STAT, path);
+	if (err) { /* an open directory that was removed: what is known of it */
+		out->nlink = 0;
+		out->uid = hi->uid;
+		out->gid = hi->gid;
+		return 0;
+	}
+	err = host_request(host_fs_of(i), &c, BROKER_STAT, path);
 	if (err)
 		return err;
 	if (!((c.reply.stat.mode ^ i->mode) & LX_S_IFMT))

@@ -87,8 +87,11 @@ static ssz ram_write_page(struct ram_inode *ri, struct uio *u, int64_t *pos)
 static ssz ram_write(struct file *f, struct uio *u, int64_t *pos)
 {
 	struct ram_inode *ri = ram_of(f->inode);
-	ssz done = 0, n = ram_copy_up(ri, UINT64_MAX);
+	ssz done = 0, n;
 
+	if (!u->resid)
+		return 0; /* and the position stays, O_APPEND or not */
+	n = ram_copy_up(ri, UINT64_MAX);
 	if (n)
 		return n;
 	if (f->flags & LX_O_APPEND)
