@@ -32,7 +32,7 @@ ABI_CC_glibc-static := gcc -fno-pie -no-pie -static
 ABI_CC_glibc-static-pie := gcc -fPIE -static-pie
 ABI_CC_musl-static := musl-gcc -static
 ABI_CC_musl := musl-gcc
-ABI_FLAGS := -O2 -g -D_GNU_SOURCE -pthread -w
+ABI_FLAGS := -I. -O2 -g -D_GNU_SOURCE -pthread -w
 ABI_NAMES := $(basename $(notdir $(wildcard test/abi/*.c)))
 ABI_BINS := $(foreach f,$(ABI_FLAVOURS),$(addprefix $(B)/abi/$(f)/,$(ABI_NAMES)))
 

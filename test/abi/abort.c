@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* abort after a handler that returns: exit 134. */
-#include "t.h"
+#include "test/abi/t.h"
 
 static void on_abort(int sig)
 {

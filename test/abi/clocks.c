@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Clocks go on, sleeps last at least as long as asked and not much longer. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <sys/time.h>
 #include <sys/times.h>

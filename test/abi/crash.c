@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* A wild write without a handler, after output in the buffer that is lost: exit 139. */
-#include "t.h"
+#include "test/abi/t.h"
 
 int main(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Errors: bad pointers, bad descriptors, bad numbers. Raw system calls, so that libc does not touch the pointers. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

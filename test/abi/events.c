@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Pipes, eventfd, epoll, poll, select, timerfd. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <poll.h>
 #include <sys/epoll.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Files and directories in /tmp: everything that a database or a shell does with them. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <dirent.h>
 #include <sys/file.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* exit from one thread ends the others, wherever they are. */
-#include "t.h"
+#include "test/abi/t.h"
 
 static int p[2];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Arguments, environment, standard streams, exit code. args: one "two words" '' */
-#include "t.h"
+#include "test/abi/t.h"
 
 extern char **environ;
 

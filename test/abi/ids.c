@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Who am I: process numbers, names, limits, the auxiliary vector. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <sched.h>
 #include <sys/auxv.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* TCP and UDP over 127.0.0.1 between threads. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* SIGKILL to itself from a second thread: 137. */
-#include "t.h"
+#include "test/abi/t.h"
 
 static void *killer(void *arg)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* mmap, mprotect, mremap, madvise, brk; what a touch of each does. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <setjmp.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Threads that never call the system share the processor; each has its own thread locals; float state is apart. */
-#include "t.h"
+#include "test/abi/t.h"
 
 static volatile int go[4];
 static __thread volatile long mine;

@@ -3,7 +3,7 @@
  * Registers survive: general ones and AVX over system calls, all of them over preemption and signals; the red zone
  * of 128 bytes below the stack pointer is never written.
  */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <sys/time.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Signals: handlers, what they are told, masks, waits, restarts, timers, nesting. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <setjmp.h>
 #include <sys/time.h>

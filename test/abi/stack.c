@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* A deep main stack, deep threads, large frames; C++-like unwinding by longjmp out of depth. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <setjmp.h>
 

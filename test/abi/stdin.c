@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* Standard input to its end. stdin: first line, second */
-#include "t.h"
+#include "test/abi/t.h"
 
 int main(void)
 {

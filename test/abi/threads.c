@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* pthreads: mutexes, conditions, barriers, locals, join, detach, cancel, robust, once, rwlock, semaphores. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <semaphore.h>
 

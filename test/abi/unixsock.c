@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: ISC
 /* AF_UNIX: pairs, names in the file system and abstract ones, descriptors in messages. */
-#include "t.h"
+#include "test/abi/t.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>

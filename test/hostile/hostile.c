@@ -5,7 +5,7 @@
  *
  *   scan                      how many `syscall` instructions the library OS's text holds
  *   stub I NR A0..A5          jump to the I-th of them with these registers; "path:TEXT" is a pointer to TEXT
- *   own NR A0..A5             a syscall instruction in a page of its own
+ *   own NR A0..A5             a syscall instruction of its own, reached in a way that no patch has seen
  *   int80 NR A0..A2 / enter   the 32-bit entries
  *   odd SEED                  jump to a random place of the library OS with random registers
  *   calls SEED I              random host calls through the I-th instruction
@@ -171,29 +171,25 @@ static void mode_stub(int argc, char **argv)
 		printf("process %ld goes on\n", ret);
 }
 
-static void mode_own(int argc, char **argv, unsigned char op1, unsigned char op2)
+/* Instructions in text of our own; pages that are made executable later are refused. */
+__asm__(".text\nown_syscall: syscall\n ret\nown_int80: int $0x80\n ret\nown_sysenter: sysenter\n ret\n");
+extern char own_syscall[], own_int80[], own_sysenter[];
+
+static void mode_own(int argc, char **argv, char *code)
 {
-	unsigned char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	long a[6], nr = strtol(argv[0], NULL, 0);
+	long a[6], nr = strtol(argv[0], NULL, 0), ret;
 
-	p[0] = op1, p[1] = op2, p[2] = 0xc3;
-	if (mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0) {
-		printf("no code\n");
-		return;
-	}
 	args_read(argc - 1, argv + 1, a);
-	if (op1 == 0xcd) { /* int $0x80 takes ebx, ecx, edx */
-		long ret;
-
-		if (sigsetjmp(jump, 1)) {
-			printf("trapped\n");
-			return;
-		}
-		__asm__ volatile("call *%4" : "=a"(ret) : "a"(nr), "b"(a[0]), "c"(a[1]), "r"(p), "d"(a[2]) : "memory");
-		report(nr, ret);
+	if (code == own_syscall) {
+		report(nr, call_at((uintptr_t)code, nr, a));
 		return;
 	}
-	report(nr, call_at((uintptr_t)p, nr, a));
+	if (sigsetjmp(jump, 1)) {
+		printf("trapped\n");
+		return;
+	}
+	__asm__ volatile("call *%4" : "=a"(ret) : "a"(nr), "b"(a[0]), "c"(a[1]), "r"(code), "d"(a[2]) : "memory");
+	report(nr, ret);
 }
 
 static void mode_odd(void)
@@ -270,11 +266,11 @@ int main(int argc, char **argv)
 	} else if (strcmp(mode, "stub") == 0 && argc > 3) {
 		mode_stub(argc - 2, argv + 2);
 	} else if (strcmp(mode, "own") == 0 && argc > 2) {
-		mode_own(argc - 2, argv + 2, 0x0f, 0x05);
+		mode_own(argc - 2, argv + 2, own_syscall);
 	} else if (strcmp(mode, "int80") == 0 && argc > 2) {
-		mode_own(argc - 2, argv + 2, 0xcd, 0x80);
+		mode_own(argc - 2, argv + 2, own_int80);
 	} else if (strcmp(mode, "enter") == 0 && argc > 2) {
-		mode_own(argc - 2, argv + 2, 0x0f, 0x34);
+		mode_own(argc - 2, argv + 2, own_sysenter);
 	} else if (argc > 2) {
 		seed = strtoul(argv[2], NULL, 0) * 0x9e3779b97f4a7c15UL + 1;
 		if (strcmp(mode, "odd") == 0)
