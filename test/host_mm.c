@@ -10,7 +10,8 @@
 #include "os/mm/heap.h"
 #include "os/mm/limit.h"
 #include "os/mm/panic.h"
-#include "os/mm/uio.c" /* hosted as it stands; not in the library because the Makefile skips os/mm */
+#include "os/mm/uio.c" /* hosted as they stand; not in the library because the Makefile skips os/mm */
+#include "os/mm/uio_transfer.c"
 
 #include <stdio.h>
 #include <stdlib.h>

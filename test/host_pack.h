@@ -10,4 +10,6 @@
  *   /lib/a.so "aaaa"   /lib/b.so "bbbb"   /lib/sub/   /link -> etc/hosts   /loop -> loop   /abs -> /lib
  */
 uint8_t *host_pack_new(size_t *size);
+/* From now on BOOT_H_PACK of plat_read is these bytes; borrowed. */
+void host_pack_bind(const uint8_t *pack, size_t size);
 #define HOST_PACK_BIG 10000u

@@ -41,3 +41,11 @@ ssz uio_read(struct uio *u, void *dst, size_t n);	 /* from the uio's memory into
 ssz uio_write(struct uio *u, const void *src, size_t n); /* from src into the uio's memory */
 ssz uio_zero(struct uio *u, size_t n);
 void uio_advance(struct uio *u, size_t n);
+
+/*
+ * Move at most `max` bytes between a platform handle at *pos and the uio, by plat_read or plat_write; advances both.
+ * Ends early when the platform gives or takes less. Returns bytes, or the platform's error when nothing was moved.
+ */
+struct plat_iov;
+typedef ssz (*uio_handle_fn)(int handle, const struct plat_iov *v, unsigned n, int64_t off);
+ssz uio_transfer(struct uio *u, uio_handle_fn fn, int handle, int64_t *pos, size_t max);

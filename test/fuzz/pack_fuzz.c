@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Fuzz target: the reader of packed file systems. Every directory is listed, every name looked up, some bytes read. */
 #include "os/fs/img/img.h"
+#include "test/host_pack.h"
 #include "test/host_fs.h"
 
 #include <stdlib.h>
@@ -69,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(copy, data, size);
 	names_left = NAMES_MAX;
+	host_pack_bind(copy, size);
 	if (!img_fs_new(copy, size, &m)) {
 		look_at(m->root, 0);
 		inode_put(m->root);

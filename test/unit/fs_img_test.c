@@ -22,6 +22,7 @@ static int setup(void **state)
 	(void)state;
 	live_before = host_mm_live();
 	pack = host_pack_new(&pack_size);
+	host_pack_bind(pack, pack_size);
 	assert_int_equal(img_fs_new(pack, pack_size, &m), 0);
 	return vfs_mount(m, "/");
 }
@@ -113,6 +114,7 @@ static void look_around(const uint8_t *p, size_t n)
 	struct mount *m;
 	char buf[256];
 
+	host_pack_bind(p, n);
 	if (img_fs_new(p, n, &m))
 		return;
 	assert_int_equal(vfs_mount(m, "/"), 0);

@@ -48,6 +48,7 @@ static int setup_over(void **state)
 	(void)state;
 	live_before = host_mm_live();
 	pack = host_pack_new(&size);
+	host_pack_bind(pack, size);
 	assert_int_equal(img_fs_new(pack, size, &lower), 0);
 	assert_int_equal(ram_fs_new(lower->root, &m), 0);
 	return vfs_mount(m, "/");

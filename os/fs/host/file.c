@@ -12,50 +12,9 @@ static int host_handle(const struct file *f)
 	return (int)(intptr_t)f->priv;
 }
 
-/* The next pieces of a uio as the platform takes them; *total their sum. Returns how many. */
-static unsigned host_iov(const struct uio *u, struct plat_iov *v, size_t *total)
-{
-	size_t skip = u->skip;
-	unsigned n = 0;
-
-	*total = 0;
-	for (unsigned i = 0; i < u->count && n < PLAT_IOV_MAX; i++) {
-		if (u->vec[i].len > skip) {
-			v[n] = (struct plat_iov){(void *)(uintptr_t)(u->vec[i].base + skip), u->vec[i].len - skip};
-			*total += v[n++].len;
-		}
-		skip = 0;
-	}
-	return n;
-}
-
-/* Until the list is used up or the platform gives less than asked. */
-static ssz host_move(struct file *f, struct uio *u, int64_t *pos, ssz (*move)(int, const struct plat_iov *, unsigned, int64_t))
-{
-	ssz done = 0;
-
-	while (u->resid) {
-		struct plat_iov v[PLAT_IOV_MAX];
-		size_t want;
-		unsigned n = host_iov(u, v, &want);
-		ssz r = move(host_handle(f), v, n, *pos);
-
-		if (r < 0)
-			return done ? done : r;
-		if ((size_t)r > want)
-			return -EIO;
-		uio_advance(u, (size_t)r);
-		*pos += r;
-		done += r;
-		if ((size_t)r < want)
-			break;
-	}
-	return done;
-}
-
 static ssz host_read(struct file *f, struct uio *u, int64_t *pos)
 {
-	return host_move(f, u, pos, plat_read);
+	return uio_transfer(u, plat_read, host_handle(f), pos, u->resid);
 }
 
 static int64_t host_end(struct file *f)
@@ -80,7 +39,7 @@ static ssz host_write(struct file *f, struct uio *u, int64_t *pos)
 			return end;
 		*pos = end;
 	}
-	return host_move(f, u, pos, plat_write);
+	return uio_transfer(u, plat_write, host_handle(f), pos, u->resid);
 }
 
 static int64_t host_seek(struct file *f, int64_t off, int whence)

@@ -159,12 +159,13 @@ static const struct inode_ops img_inode_ops = {
 static ssz img_read(struct file *f, struct uio *u, int64_t *pos)
 {
 	const struct img_inode *ii = img_of(f->inode);
-	uint64_t off = (uint64_t)*pos;
+	int64_t at = (int64_t)(ii->p.data_off + (uint64_t)*pos);
 	ssz n;
 
-	if (off >= ii->p.size)
+	if ((uint64_t)*pos >= ii->p.size)
 		return 0;
-	n = uio_write(u, img_fs_of(f->inode->mount)->base + ii->p.data_off + off, MIN(ii->p.size - off, u->resid));
+	/* Not copied out of the mapping: that would make the file's pages resident a second time. */
+	n = uio_transfer(u, plat_read, BOOT_H_PACK, &at, ii->p.size - (uint64_t)*pos);
 	if (n > 0)
 		*pos += n;
 	return n;
