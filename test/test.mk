@@ -58,17 +58,17 @@ abi integration hostile: all $(ABI_BINS) $(GUEST_BINS)
 check-programs: all $(UNIT_BINS) $(ABI_BINS) $(GUEST_BINS)
 check:
 	$(Q)tools/deps build check
-	$(Q)$(MAKE) --no-print-directory check-programs
+	$(Q)$(MAKE) -s --no-print-directory check-programs
 	$(Q)test/run
 
 demo:
 	$(Q)tools/deps build check
-	$(Q)$(MAKE) --no-print-directory all $(GUEST_BINS)
+	$(Q)$(MAKE) -s --no-print-directory all $(GUEST_BINS)
 	$(Q)bench/run demo
 
 bench:
 	$(Q)tools/deps build check
-	$(Q)$(MAKE) --no-print-directory all $(GUEST_BINS)
+	$(Q)$(MAKE) -s --no-print-directory all $(GUEST_BINS)
 	$(Q)bench/run
 
 .PHONY: abi integration hostile check-programs

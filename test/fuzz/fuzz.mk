@@ -18,7 +18,7 @@ $(B)/fuzz/%_fuzz: $(B)/fuzz/obj/test/fuzz/%_fuzz.o $(B)/fuzz/libfuzzed.a
 
 fuzz:
 	$(Q)tools/deps fuzz
-	$(Q)$(MAKE) --no-print-directory fuzz-run
+	$(Q)$(MAKE) -s --no-print-directory fuzz-run
 fuzz-run: $(FUZZ_BINS)
 	$(Q)for t in $(FUZZ_BINS); do \
 		mkdir -p $(B)/fuzz/corpus/$${t##*/}; \
