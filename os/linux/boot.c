@@ -11,7 +11,6 @@
 #include "os/linux/trace.h"
 #include "os/load/load.h"
 #include "os/mm/panic.h"
-#include "os/sock/sock.h"
 #include "os/vm/vm.h"
 #include "plat/plat.h"
 
@@ -86,8 +85,6 @@ _Noreturn void os_main(void)
 	signal_init(process_current());
 	if (linux_fs_init() != 0)
 		refuse(EXIT_OWN_ERROR, "file systems", "the image's files cannot be mounted");
-	if (sock_init() != 0)
-		refuse(EXIT_OWN_ERROR, "network", "not enough memory; give more with -m");
 	t = first_task();
 	sched_run(t->thread);
 }

@@ -111,12 +111,15 @@ static void config_from_boot(const struct boot_net *b, struct net_config *cfg)
 	cfg->prefix = b->prefix4;
 }
 
-int sock_init(void)
+int inet_up(void)
 {
 	struct net_config cfg;
-	struct net *n = heap_zalloc(sizeof(*n));
+	struct net *n;
 	int err;
 
+	if (the_net)
+		return 0;
+	n = heap_zalloc(sizeof(*n));
 	if (!n)
 		return -ENOMEM;
 	config_from_boot(&plat_boot()->net, &cfg);

@@ -5,8 +5,13 @@
 #include "os/net/stack/stack.h"
 #include "os/sock/sock_priv.h"
 
-/* The instance's network; NULL before sock_init. */
+/* The instance's network; NULL before inet_up. */
 struct net *inet_net(void);
+/*
+ * Bring up the interface of the boot information, the loopback, and a scheduler source that moves frames; the first
+ * AF_INET socket does it, so a program without one pays nothing. 0 also when it is up already. -ENOMEM.
+ */
+int inet_up(void);
 
 /* A struct sockaddr_in. -EINVAL too short, -EAFNOSUPPORT another family. */
 int inet_addr_parse(const void *addr, unsigned len, struct ip4_ep *out);

@@ -10,6 +10,7 @@
 #include "base/string.h"
 #include "os/event/anon.h"
 #include "os/mm/heap.h"
+#include "os/sock/inet_priv.h"
 #include "os/sock/sock_priv.h"
 #include "os/time/time.h"
 
@@ -158,6 +159,10 @@ int sock_file_new(struct sock *s, uint32_t nonblock, struct file **out)
 
 static int inet_new(int type, int protocol, struct sock **out)
 {
+	int err = inet_up();
+
+	if (err)
+		return err;
 	switch (type) {
 	case LX_SOCK_STREAM:
 		return protocol == 0 || protocol == LX_IPPROTO_TCP ? tcp_sock_new(out) : -EPROTONOSUPPORT;

@@ -3,7 +3,7 @@
  * Sockets: AF_INET (TCP, UDP), AF_UNIX (stream, datagram, seqpacket; names in the file system and abstract),
  * above the protocol modules. Here alone a thread sleeps for the network.
  *
- * sock_init brings up the interface of the boot information, the loopback, and a scheduler source that moves frames.
+ * The network comes up with the first AF_INET socket.
  * The functions below are system calls with program pointers already copied in; `addr` is the raw struct sockaddr.
  * A function that takes a struct file gives -ENOTSOCK when it is not a socket. Who may block does so unless the file
  * has O_NONBLOCK or the message MSG_DONTWAIT (then -EAGAIN); -ERESTART_SYS: a signal came, -EINTR: it came while a
@@ -16,8 +16,6 @@
 #include "os/vfs/vfs.h"
 
 #define SOCK_ADDR_MAX 128 /* struct sockaddr_storage */
-
-int sock_init(void); /* reads plat_boot()->net; 0 also when there is no network. -ENOMEM */
 
 /*
  * The program is over: end its connections in order and see off what they still hold for their peers, as Linux does

@@ -86,30 +86,6 @@ int net_open(const struct net_config *c, struct net_host *out)
 	return 0;
 }
 
-/* Bytes 0..41 of an Ethernet frame: an ARP request for the sender's own address (RFC 5227 announcement). */
-static bool is_announcement(const uint8_t *f)
-{
-	static const uint8_t kind[10] = {0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1};
-
-	return memcmp(f + 12, kind, sizeof(kind)) == 0 && memcmp(f + 28, f + 38, 4) == 0;
-}
-
-bool net_frame_matters(const struct net_host *n)
-{
-	const size_t head = sizeof(struct frame_rec) + sizeof(struct vnet_hdr);
-	uint8_t msg[128];
-	ssize_t len = recv(n->wire_fd, msg, sizeof(msg), MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-	struct frame_rec rec;
-
-	if (len < (ssize_t)head + 42 || len > (ssize_t)sizeof(msg))
-		return len > 0;
-	memcpy(&rec, msg, sizeof(rec));
-	/* One frame only: nothing behind it but padding. */
-	if (rec.len > 60 || head + rec.len + 3 < (size_t)len || !is_announcement(msg + head))
-		return true;
-	return recv(n->wire_fd, msg, sizeof(msg), MSG_DONTWAIT) < 0;
-}
-
 /* pith-net beside this program, or where `make install` puts it. */
 static bool helper_find(char path[PATH_BYTES])
 {

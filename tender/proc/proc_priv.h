@@ -102,11 +102,6 @@ struct net_host {
 
 /* Open the TAP device or the socket pair. 0, or -1 with the reason reported. */
 int net_open(const struct net_config *c, struct net_host *out);
-/*
- * Whether what waits on wire_fd is worth starting pith-net. The library OS announces its address when it starts; nobody
- * else is on this network, so that message is taken away, and a program that uses no network costs no helper.
- */
-bool net_frame_matters(const struct net_host *n);
 /* Start pith-net. 0, or -1 with the reason reported. */
 int net_helper_start(struct net_host *n, const struct tender_config *c);
 /* Wait until it has said "ok". 0, or -1 with the reason reported. */

@@ -188,7 +188,7 @@ static void network_end(struct supervisor *s, const char *why)
 
 static void network_first_frame(struct supervisor *s)
 {
-	if (net_frame_matters(&s->net) && net_helper_start(&s->net, s->config) != 0)
+	if (net_helper_start(&s->net, s->config) != 0)
 		network_end(s, NULL);
 }
 
