@@ -6,6 +6,7 @@
  * says what is wrong, and ends with 1. Then it serves the frame socket N until the other end is closed.
  */
 #include "tender/net/net_priv.h"
+#include "tender/trim.h"
 
 #include "base/assert.h"
 
@@ -89,5 +90,6 @@ int main(int argc, char **argv)
 	if (write(args.ready_fd, "ok\n", 3) != 3)
 		return 1;
 	close(args.ready_fd);
+	memory_trim();
 	return net_loop_run(loop) < 0;
 }

@@ -11,6 +11,7 @@
 #include "tender/proc/cage.h"
 #include "tender/proc/proc_priv.h"
 #include "tender/report.h"
+#include "tender/trim.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -208,6 +209,8 @@ static void helper_ended(struct supervisor *s)
 		network_end(s, "pith-net ended, the network is down; the instance was stopped");
 }
 
+#define SETTLED_MS 200 /* an instance that still runs then is a service: being small matters more than being quick */
+
 enum { P_SIGNAL, P_CAGE, P_BROKER, P_WIRE, P_HELPER, P_READY, P_COUNT };
 
 static void loop_watch(const struct supervisor *s, struct pollfd p[P_COUNT])
@@ -229,11 +232,19 @@ static void loop_watch(const struct supervisor *s, struct pollfd p[P_COUNT])
 static void loop_run(struct supervisor *s)
 {
 	struct pollfd p[P_COUNT];
+	int timeout_ms = SETTLED_MS;
 
 	for (;;) {
+		int n;
+
 		loop_watch(s, p);
-		if (poll(p, P_COUNT, -1) < 0)
+		n = poll(p, P_COUNT, timeout_ms);
+		if (n < 0)
 			continue; /* EINTR; nothing else can happen with these arguments */
+		if (n == 0) {
+			memory_trim();
+			timeout_ms = -1;
+		}
 		if (p[P_SIGNAL].revents)
 			signals_read(s);
 		if (p[P_CAGE].revents)
