@@ -68,8 +68,7 @@ $(B)/pith: $(HOST_OBJS)
 # The user-mode network helper is a program of its own: it alone needs libslirp.
 $(B)/pith-net: $(call objs,host,tender/net tender) $(B)/host/base/format.o
 	@echo "  LINK  $@"
-	$(Q)$(CC) -pie -Wl,-z,relro,-z,now -o $@ $^ $$(pkg-config --libs slirp)
-$(B)/host/tender/net/%.o: HOSTFLAGS += $(shell pkg-config --cflags slirp 2>/dev/null)
+	$(Q)$(CC) -pie -Wl,-z,relro,-z,now -o $@ $^ -lslirp
 
 # Unit tests of the host side, test/unit/host_NAME_test.c: all of it but main and what holds the library OS.
 HOST_TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(filter-out cli/main.c tender/proc/libos.c tender/proc/child.c,\
