@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,11 +157,10 @@ static void tree_fill(struct tree *t, const struct program *p, struct progress *
 }
 
 /* A rename makes it appear whole or not at all. */
-static int pack_make(const struct program *p, const char *rootfs, const char *file, struct pack *out)
+static int pack_make(const struct program *p, const char *rootfs, const char *file)
 {
 	struct progress g = {.start_ns = now_ns()};
 	char tmp[PACK_PATH_MAX];
-	struct stat st;
 	struct tree t;
 	int fd, err;
 
@@ -174,17 +174,42 @@ static int pack_make(const struct program *p, const char *rootfs, const char *fi
 	progress_look(&g, p->path);
 	err = pack_write(&t, fd);
 	progress_end(&g);
-	if (!err && (rename(tmp, file) != 0 || fstat(fd, &st) != 0))
+	if (!err && rename(tmp, file) != 0)
 		err = -errno;
 	close(fd);
-	if (err) {
+	if (err)
 		unlink(tmp);
-		return err;
-	}
-	out->size = (uint64_t)st.st_size;
-	/* The cage must not hold a descriptor that can write. */
+	return err;
+}
+
+/*
+ * In a process of its own: the supervisor, which this one becomes, lives as long as the instance and should not keep the
+ * megabytes that packing takes.
+ */
+static int pack_make_apart(const struct program *p, const char *rootfs, const char *file)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(-pack_make(p, rootfs, file) & 0xff);
+	while (waitpid(pid, &status, 0) != pid)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+
+/* Opened again read-only: the cage must not hold a descriptor that can write. */
+static bool pack_take(const char *file, struct pack *out)
+{
 	out->fd = open(file, O_RDONLY | O_CLOEXEC);
-	return out->fd < 0 ? -errno : 0;
+	if (out->fd >= 0 && pack_current(out->fd, &out->size))
+		return true;
+	if (out->fd >= 0)
+		close(out->fd);
+	return false;
 }
 
 int pack_open(const struct program *p, const char *rootfs, struct pack *out)
@@ -198,12 +223,11 @@ int pack_open(const struct program *p, const char *rootfs, struct pack *out)
 		return -1;
 	}
 	str_format(file, sizeof(file), "%s/%016llx.pack", dir, (unsigned long long)pack_key(p, rootfs));
-	out->fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (out->fd >= 0 && pack_current(out->fd, &out->size))
+	if (pack_take(file, out))
 		return 0;
-	if (out->fd >= 0)
-		close(out->fd);
-	err = pack_make(p, rootfs, file, out);
+	err = pack_make_apart(p, rootfs, file);
+	if (!err && !pack_take(file, out))
+		err = -ESTALE; /* its inputs change all the time */
 	if (err)
 		report_line("packing %s into %s failed: %s", p->path, dir, report_errno(err));
 	return err ? -1 : 0;
