@@ -73,15 +73,22 @@ static const struct conf *conf_get(struct tree *t)
 
 /* ---- finding one library ---- */
 
-/* A file that an x86-64 loader would take; others of that name (libc.so is a text file) are passed over. */
+/*
+ * A file that an x86-64 loader would take; others of that name (libc.so is a text file) are passed over. The program
+ * chooses the name: it may be that of a FIFO, or of the user's secrets, which no program is to find in its pack.
+ */
 static bool library_fits(struct tree *t, const char *path)
 {
 	uint8_t head[ELF_HEADER_BYTES];
 	char full[PACK_PATH_MAX];
 	struct elf_header h;
-	int fd = open(tree_full(t, path, full), O_RDONLY | O_CLOEXEC);
+	struct stat st;
 	ssize_t n;
+	int fd;
 
+	if (stat(tree_full(t, path, full), &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	fd = open(full, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	n = read(fd, head, sizeof(head));
@@ -157,7 +164,8 @@ static void add_needed(struct tree *t, const struct elf_file *f, const char *ori
 	if (!run)
 		run = elf_file_string(f, ELF_DT_RPATH, 0);
 	if (strchr(name, '/')) {
-		tree_add_host(t, name);
+		if (name[0] == '/' && library_fits(t, name))
+			tree_add_host(t, name);
 		return;
 	}
 	if (try_run_path(t, run, origin, name))
@@ -179,7 +187,7 @@ static void add_interp(struct tree *t, const char *interp)
 {
 	char full[PACK_PATH_MAX];
 
-	if (!interp || interp[0] != '/')
+	if (!interp || interp[0] != '/' || !library_fits(t, interp))
 		return;
 	if (strstr(interp, "/ld-musl-"))
 		t->interp_musl = true;

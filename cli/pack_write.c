@@ -169,16 +169,21 @@ static int copy_range(int in, int fd, uint64_t off, uint64_t size)
 
 static int data_write(const struct node *n, int fd)
 {
+	struct stat st;
 	int in, err;
 
 	if (!S_ISREG(n->mode) || n->size == 0)
 		return 0;
 	if (n->bytes)
 		return write_all(fd, n->bytes, n->size, n->data_off);
-	in = open(n->host_path, O_RDONLY | O_CLOEXEC);
+	/* Whoever may write the directory may have put a link to something else, or a FIFO, in its place by now. */
+	in = open(n->host_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (in < 0)
 		return -errno;
-	err = copy_range(in, fd, n->data_off, n->size);
+	if (fstat(in, &st) != 0 || !S_ISREG(st.st_mode))
+		err = -EINVAL;
+	else
+		err = copy_range(in, fd, n->data_off, n->size);
 	close(in);
 	return err;
 }

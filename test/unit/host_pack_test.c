@@ -231,6 +231,92 @@ static void scripts_are_run_by_their_interpreter(void **state)
 	assert_int_equal(program_find("./empty", NULL, &p), -8);
 }
 
+/* A program whose interpreter and one needed library are `secret`, another needed library is that of `name`. */
+static void evil_make(const char *path, const char *secret, const char *name)
+{
+	struct {
+		uint8_t ident[16];
+		uint16_t type, machine;
+		uint32_t version;
+		uint64_t entry, phoff, shoff;
+		uint32_t flags;
+		uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
+		struct {
+			uint32_t type, flags;
+			uint64_t offset, vaddr, paddr, filesz, memsz, align;
+		} ph[3];
+		struct {
+			uint64_t tag, val;
+		} dyn[6];
+		char strings[256];
+	} e = {.ident = "\177ELF\2\1\1", .type = 3, .machine = 62, .version = 1, .phoff = 64, .phentsize = 56, .phnum = 3};
+	uint64_t strings = (uint64_t)((char *)e.strings - (char *)&e), dyn = (uint64_t)((char *)e.dyn - (char *)&e);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+	size_t second = strlen(secret) + 2, third = second + strlen(name) + 1;
+
+	strcpy(e.strings + 1, secret);
+	strcpy(e.strings + second, name);
+	strcpy(e.strings + third, "$ORIGIN");
+	e.ph[0].type = 1;
+	e.ph[0].filesz = e.ph[0].memsz = sizeof(e);
+	e.ph[1].type = 3;
+	e.ph[1].offset = strings + 1;
+	e.ph[1].filesz = second - 1;
+	e.ph[2].type = 2;
+	e.ph[2].offset = dyn;
+	e.ph[2].filesz = sizeof(e.dyn);
+	e.dyn[0].tag = e.dyn[1].tag = 1; /* DT_NEEDED */
+	e.dyn[0].val = 1;
+	e.dyn[1].val = second;
+	e.dyn[2].tag = 5; /* DT_STRTAB, DT_STRSZ, DT_RUNPATH */
+	e.dyn[2].val = strings;
+	e.dyn[3].tag = 10;
+	e.dyn[3].val = sizeof(e.strings);
+	e.dyn[4].tag = 29;
+	e.dyn[4].val = third;
+	assert_int_equal(write(fd, &e, sizeof(e)), sizeof(e));
+	close(fd);
+}
+
+static void a_program_cannot_name_what_is_no_program(void **state)
+{
+	char evil[128], secret[128], lib[128];
+	struct tree t;
+
+	(void)state;
+	sprintf(evil, "%s/evil", top);
+	sprintf(secret, "%s/opt/real", top);
+	sprintf(lib, "%s/libgood.so", top);
+	evil_make(lib, "/none", "none");
+	evil_make(evil, secret, "libgood.so");
+	tree_init(&t, NULL);
+	pack_add_program(&t, evil);
+	assert_non_null(tree_find(&t, evil));
+	assert_non_null(tree_find(&t, lib));
+	assert_null(tree_find(&t, secret));
+	/* Neither does a FIFO stop the packer. */
+	assert_int_equal(mkfifo("fifo", 0644), 0);
+	evil_make(evil, secret, "fifo");
+	tree_init(&t, NULL);
+	pack_add_program(&t, evil);
+	assert_null(tree_find(&t, secret));
+}
+
+static void a_file_that_became_a_link_is_not_packed(void **state)
+{
+	struct tree t;
+	int fd = memfd_create("pack", 0);
+
+	(void)state;
+	file_make("swap", 100, 's');
+	tree_init(&t, top);
+	assert_non_null(tree_add_host(&t, "/swap"));
+	assert_int_equal(unlink("swap"), 0);
+	assert_int_equal(symlink("opt/real", "swap"), 0);
+	assert_true(pack_write(&t, fd) < 0);
+	close(fd);
+}
+
 /* The packer frees nothing on purpose: see pack_priv.h. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -246,6 +332,8 @@ int main(void)
 		cmocka_unit_test(a_whole_root_is_packed),
 		cmocka_unit_test(what_is_not_there_is_not_added),
 		cmocka_unit_test(a_changed_input_makes_it_stale),
+		cmocka_unit_test(a_program_cannot_name_what_is_no_program),
+		cmocka_unit_test(a_file_that_became_a_link_is_not_packed),
 		cmocka_unit_test(scripts_are_run_by_their_interpreter),
 	};
 
