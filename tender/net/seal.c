@@ -15,6 +15,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -42,12 +43,12 @@ static const struct sock_filter filter[] = {
 	LOAD(nr),
 	/* the loop, most frequent first */
 	ALLOW(poll), ALLOW(recvfrom), ALLOW(sendto), ALLOW(recvmsg), ALLOW(sendmsg), ALLOW(read), ALLOW(write),
-	ALLOW(writev), ALLOW(ioctl), ALLOW(accept), ALLOW(connect), ALLOW(bind), ALLOW(listen),
-	ALLOW(shutdown), ALLOW(close), ALLOW(fcntl), ALLOW(getsockopt), ALLOW(setsockopt), ALLOW(getsockname),
+	ALLOW(writev), ALLOW(accept), ALLOW(connect), ALLOW(bind), ALLOW(listen),
+	ALLOW(shutdown), ALLOW(close), ALLOW(getsockopt), ALLOW(setsockopt), ALLOW(getsockname),
 	ALLOW(getpeername), ALLOW(clock_gettime), ALLOW(gettimeofday), ALLOW(restart_syscall),
 	/* memory, messages, the end */
 	ALLOW(brk), ALLOW(munmap), ALLOW(mremap), ALLOW(madvise), ALLOW(futex), ALLOW(rt_sigprocmask),
-	ALLOW(rt_sigreturn), ALLOW(getpid), ALLOW(gettid), ALLOW(tgkill), ALLOW(fstat), ALLOW(newfstatat),
+	ALLOW(rt_sigreturn), ALLOW(getpid), ALLOW(gettid), ALLOW(fstat), ALLOW(newfstatat),
 	ALLOW(lseek), ALLOW(getrandom), ALLOW(exit_group), ALLOW(exit),
 	/* never: what only an attacker would try */
 	KILL(execve), KILL(execveat), KILL(ptrace), KILL(process_vm_writev), KILL(process_vm_readv),
@@ -57,6 +58,17 @@ static const struct sock_filter filter[] = {
 	JUMP(AF_INET, 0, 1),
 	RET(SECCOMP_RET_ALLOW),
 	RET(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+	/* ioctl(FIONREAD), fcntl up to F_SETFL: others name a process to be signalled, or work on a terminal */
+	JUMP(SYS_ioctl, 0, 4),
+	ARG_LOW(1),
+	JUMP(FIONREAD, 0, 1),
+	RET(SECCOMP_RET_ALLOW),
+	RET(SECCOMP_RET_ERRNO | EPERM),
+	JUMP(SYS_fcntl, 0, 4),
+	ARG_LOW(1),
+	{BPF_JMP | BPF_JGT | BPF_K, 1, 0, F_SETFL},
+	RET(SECCOMP_RET_ALLOW),
+	RET(SECCOMP_RET_ERRNO | EPERM),
 	/* mmap, mprotect: never executable */
 	JUMP(SYS_mmap, 1, 0),
 	JUMP(SYS_mprotect, 0, 4),
