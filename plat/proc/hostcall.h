@@ -14,6 +14,7 @@ enum hostcall {
 	HOST_MPROTECT = 10,
 	HOST_MUNMAP = 11,
 	HOST_RT_SIGACTION = 13, /* before the seal only */
+	HOST_RT_SIGPROCMASK = 14, /* before the seal only */
 	HOST_MADVISE = 28,
 	HOST_SETITIMER = 38,
 	HOST_RECVMSG = 47,

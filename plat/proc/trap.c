@@ -13,6 +13,7 @@
 #include "os/mm/panic.h"
 #include "plat/proc/proc_priv.h"
 
+#define SIG_SETMASK 2
 #define SA_SIGINFO 4
 #define SA_RESTORER 0x04000000
 #define SA_ONSTACK 0x08000000
@@ -156,6 +157,7 @@ void trap_init(const struct boot_info *b)
 	static const struct {
 		uint64_t handler, flags, restorer, mask;
 	} ignore = {.handler = 1}; /* SIG_IGN */
+	static const uint64_t none;
 	struct {
 		void *sp;
 		uint64_t flags;
@@ -172,6 +174,8 @@ void trap_init(const struct boot_info *b)
 		handle(faults[i], (void *)on_fault);
 	for (unsigned i = 0; i < ARRAY_LEN(events); i++)
 		handle(events[i], (void *)on_event);
+	/* Only now: the host drops a signal that reaches the first process of a PID namespace before its handler. */
+	host_call(HOST_RT_SIGPROCMASK, SIG_SETMASK, (uint64_t)&none, 0, sizeof(none), 0, 0);
 	/* A closed console is told by -EPIPE. */
 	host_call(HOST_RT_SIGACTION, SIGPIPE, (uint64_t)&ignore, 0, 8, 0, 0);
 }

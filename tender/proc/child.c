@@ -231,8 +231,6 @@ static void rseq_forget(void)
 
 static _Noreturn void cage_main(struct cage *c, bool own_userns)
 {
-	sigset_t none;
-
 	setsid();
 	memory_build(c);
 	root_empty(); /* best effort: the filter grants no call that takes a path */
@@ -246,8 +244,6 @@ static _Noreturn void cage_main(struct cage *c, bool own_userns)
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	rseq_forget();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	jump(c->layout.image_base + c->libos.entry, c->layout.blob_addr, c->layout.stack_top);
 }
 
