@@ -2,13 +2,12 @@
 /*
  * The instance's network: brought up from the boot information, driven by the scheduler.
  *
- * When output leaves. Frames queue at the interface; each hand-over to the platform costs a host call, so the answers
- * to a batch should go together. The last look at the network told of `burst` readable sockets: so many sends may
- * follow, and all but the last wait for it. They leave earlier when the queue is full, when a thread sleeps, when the
- * program looks for events again, and at the latest with the next tick.
+ * Output leaves at the end of the call that made it. Holding answers back until the batch they belong to is done was
+ * tried: no gain on TAP, where each frame is a host call of its own, nor on the user-mode network, and answers wait for
+ * the work of others.
  *
- * True whenever no function of this file is running: (1) frames that wait for more sends leave with a tick that is
- * armed; (2) while the platform takes no frames a timer is armed that tries again.
+ * True whenever no function of this file is running: while the platform takes no frames a timer is armed that tries
+ * again.
  */
 #include "base/errno.h"
 #include "base/string.h"
@@ -28,7 +27,6 @@
 static struct net *the_net;
 static struct timer retry_timer;
 static struct list all_sockets = LIST_INIT(all_sockets);
-static unsigned burst;
 static unsigned empty_calls;
 
 struct net *inet_net(void)
@@ -58,21 +56,6 @@ static void inet_retry(struct timer *t)
 	inet_flush();
 }
 
-void inet_note_readable(void)
-{
-	burst++;
-}
-
-void inet_sent(void)
-{
-	if (burst > 1) {
-		burst--;
-		sched_tick_arm();
-		return;
-	}
-	inet_flush();
-}
-
 void inet_idle_look(void)
 {
 	if (the_net && ++empty_calls >= INET_LOOKS_PER_EAGAIN)
@@ -85,7 +68,6 @@ static bool inet_poll(struct sched_source *s, uint32_t events)
 
 	(void)s;
 	(void)events;
-	burst = 0;
 	empty_calls = 0;
 	some = net_poll(the_net);
 	retry_if_blocked();

@@ -18,10 +18,6 @@ int inet_addr_parse(const void *addr, unsigned len, struct ip4_ep *out);
 bool inet_addr_is_unspec(const void *addr); /* AF_UNSPEC: undo a connect */
 void inet_addr_put(struct ip4_ep ep, void *addr, unsigned *len);
 
-/* Told by the transports: something came that a program will probably answer. */
-void inet_note_readable(void);
-/* Output was queued by a call of the program: hand it out, unless more answers of the same batch are about to come. */
-void inet_sent(void);
 
 /* In every AF_INET socket. */
 struct inet_common {

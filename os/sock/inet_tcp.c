@@ -22,7 +22,6 @@ static void tcp_user_established(void *arg)
 
 static void tcp_user_readable(void *arg)
 {
-	inet_note_readable();
 	/* It may be the peer's FIN too. */
 	waitq_wake_all(&((struct tcp_sock *)arg)->s.wq, SOCK_READABLE | LX_POLLRDHUP | LX_POLLHUP);
 }
@@ -116,7 +115,7 @@ static void tcp_sock_release(struct sock *s)
 	else
 		tcp_close(t->c);
 	heap_free(t);
-	inet_sent();
+	inet_flush();
 }
 
 /* ---- connections ---- */
@@ -249,7 +248,7 @@ static int tcp_sock_shutdown(struct sock *s, bool rd, bool wr)
 	if (err)
 		return err;
 	waitq_wake_all(&s->wq, SOCK_EVERY);
-	inet_sent();
+	inet_flush();
 	return 0;
 }
 
@@ -285,7 +284,7 @@ static ssz tcp_sock_send(struct sock *s, struct sock_msg *m, uint64_t deadline_n
 			n = -EPIPE; /* never connected: as Linux says it */
 	} while (n >= 0 && m->data->resid);
 	if (LIKELY(total)) {
-		inet_sent();
+		inet_flush();
 		return total;
 	}
 	return n;

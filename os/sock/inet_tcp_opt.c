@@ -27,11 +27,11 @@ static int tcp_level_set(struct tcp_sock *t, int opt, int32_t v)
 	switch (opt) {
 	case LX_TCP_NODELAY:
 		tcp_set_nodelay(t->c, v != 0);
-		inet_sent();
+		inet_flush();
 		return 0;
 	case LX_TCP_CORK:
 		tcp_set_cork(t->c, v != 0);
-		inet_sent();
+		inet_flush();
 		return 0;
 	case LX_TCP_KEEPIDLE:
 	case LX_TCP_KEEPINTVL:

@@ -21,7 +21,6 @@ static void udp_user_readable(void *arg)
 {
 	struct udp_socket *t = arg;
 
-	inet_note_readable();
 	waitq_wake_all(&t->s.wq, SOCK_READABLE);
 }
 
@@ -93,7 +92,7 @@ static ssz udp_sock_send(struct sock *s, struct sock_msg *m, uint64_t deadline_n
 	}
 	n = udp_send(t->u, m->data, m->addr_len ? &to : NULL);
 	if (n >= 0)
-		inet_sent();
+		inet_flush();
 	return n;
 }
 
