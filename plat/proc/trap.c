@@ -43,6 +43,8 @@ struct host_ucontext {
 	uint64_t fpstate;
 };
 
+#define AGAIN_NS (1 * NS_PER_MS)
+
 /* AVX-512 and AMX state make a host signal frame of up to 11 KiB. */
 static _Alignas(64) char signal_stack[32768];
 static uint64_t os_start, os_end, vdso_start, vdso_end;
@@ -123,6 +125,16 @@ static void on_fault(int signo, struct host_siginfo *info, struct host_ucontext 
 	upcall(c, info, signo == SIGSYS ? PLAT_TRAP_SYSCALL : PLAT_TRAP_FAULT);
 }
 
+static bool in_host_call(uint64_t rip)
+{
+	return rip >= (uint64_t)__start_hostcall && rip < (uint64_t)__stop_hostcall;
+}
+
+/*
+ * OS code may have looked at os_attention for the last time already and be a few instructions from the program, which
+ * perhaps never calls again: come back soon. Not after a host call: OS code looks after each, and while it waits in one
+ * this would wake it for nothing.
+ */
 static void on_event(int signo, struct host_siginfo *info, struct host_ucontext *c)
 {
 	if (signo == SIGALRM) {
@@ -135,6 +147,8 @@ static void on_event(int signo, struct host_siginfo *info, struct host_ucontext 
 		c->rip = (uint64_t)host_wait_out;
 	else if (!in_os(c->rip))
 		upcall(c, info, PLAT_TRAP_TICK);
+	else if (!in_host_call(c->rip))
+		plat_tick(AGAIN_NS);
 }
 
 static void handle(int signo, void *handler)
