@@ -41,13 +41,14 @@ static uint64_t pack_key(const struct program *p, const char *rootfs)
 }
 
 /* The directory, made when missing, only ours. 0 or negative errno. */
-static int dir_try(const char *dir)
+static int dir_try(const char *dir, bool shared)
 {
 	struct stat st;
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return -errno;
-	if (stat(dir, &st) != 0)
+	/* A link is the user's own business below his home, but anybody's below /tmp. */
+	if ((shared ? lstat(dir, &st) : stat(dir, &st)) != 0)
 		return -errno;
 	/* Another user's directory below /tmp could hold packs of his making. */
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) || access(dir, W_OK | X_OK) != 0)
@@ -61,18 +62,18 @@ static int cache_dir(char dir[CACHE_DIR_MAX])
 
 	if (xdg && xdg[0] == '/') {
 		str_format(dir, CACHE_DIR_MAX, "%s/pith", xdg);
-		if (dir_try(dir) == 0)
+		if (dir_try(dir, false) == 0)
 			return 0;
 	}
 	if (home && home[0] == '/') {
 		str_format(dir, CACHE_DIR_MAX, "%s/.cache", home);
 		mkdir(dir, 0700);
 		str_format(dir, CACHE_DIR_MAX, "%s/.cache/pith", home);
-		if (dir_try(dir) == 0)
+		if (dir_try(dir, false) == 0)
 			return 0;
 	}
 	str_format(dir, CACHE_DIR_MAX, "/tmp/pith-%u", geteuid());
-	return dir_try(dir);
+	return dir_try(dir, true);
 }
 
 /* ---- reading ---- */
@@ -164,8 +165,9 @@ static int pack_make(const struct program *p, const char *rootfs, const char *fi
 	struct tree t;
 	int fd, err;
 
-	str_format(tmp, sizeof(tmp), "%s.%d", file, getpid());
-	fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* Not the process's number: a container that shares the cache may have the same. */
+	str_format(tmp, sizeof(tmp), "%s.XXXXXX", file);
+	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	tree_init(&t, rootfs);
