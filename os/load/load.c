@@ -165,7 +165,7 @@ static int object_map(struct object *o)
 	}
 	o->end = hi + o->bias;
 	for (unsigned i = 0; !err && i < o->header.phnum; i++)
-		if (o->seg[i].type == ELF_LOAD)
+		if (o->seg[i].type == ELF_LOAD && o->seg[i].memsz > 0) /* an empty one is not in the span */
 			err = map_segment(o, &o->seg[i]);
 	return err;
 }
