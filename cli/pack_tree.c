@@ -328,20 +328,29 @@ void tree_add_link(struct tree *t, const char *path, const char *text)
 	n->size = strlen(text);
 }
 
-void tree_add_host_all(struct tree *t, const char *path)
+/* `full` holds rootfs and a path of len bytes in all; one buffer for all levels, for a hostile root may be thousands deep. */
+static void add_all(struct tree *t, char full[PACK_PATH_MAX], size_t len)
 {
-	char full[PACK_PATH_MAX], sub[PACK_PATH_MAX];
-	struct node *n = tree_add_host_nofollow(t, path);
+	struct node *n = tree_add_host_nofollow(t, full + strlen(t->rootfs));
 	struct dirent *e;
 	DIR *d;
 
-	if (!n || !S_ISDIR(n->mode) || !(d = opendir(tree_full(t, path, full))))
+	if (!n || !S_ISDIR(n->mode) || !(d = opendir(len ? full : "/")))
 		return;
 	while ((e = readdir(d))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		if (str_format(sub, sizeof(sub), "%s/%s", strcmp(path, "/") == 0 ? "" : path, e->d_name) < sizeof(sub))
-			tree_add_host_all(t, sub);
+		if (str_format(full + len, PACK_PATH_MAX - len, "/%s", e->d_name) < PACK_PATH_MAX - len)
+			add_all(t, full, len + 1 + strlen(e->d_name));
+		full[len] = 0;
 	}
 	closedir(d);
+}
+
+void tree_add_host_all(struct tree *t, const char *path)
+{
+	char full[PACK_PATH_MAX];
+
+	if (str_format(full, sizeof(full), "%s%s", t->rootfs, strcmp(path, "/") == 0 ? "" : path) < sizeof(full))
+		add_all(t, full, strlen(full));
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -302,6 +303,30 @@ static void a_program_cannot_name_what_is_no_program(void **state)
 	assert_null(tree_find(&t, secret));
 }
 
+static void a_root_of_many_levels_is_packed(void **state)
+{
+	struct rlimit was, small = {.rlim_cur = 1 << 20};
+	char deep[PACK_PATH_MAX] = "";
+	struct tree t;
+
+	(void)state;
+	assert_int_equal(mkdir("deep", 0755), 0);
+	assert_int_equal(chdir("deep"), 0);
+	for (int i = 0; i < 800; i++) {
+		assert_int_equal(mkdir("d", 0755), 0);
+		assert_int_equal(chdir("d"), 0);
+		strcat(deep, "/d");
+	}
+	assert_int_equal(chdir(top), 0);
+	assert_int_equal(getrlimit(RLIMIT_STACK, &was), 0);
+	small.rlim_max = was.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_STACK, &small), 0);
+	tree_init(&t, "deep");
+	tree_add_host_all(&t, "/");
+	assert_int_equal(setrlimit(RLIMIT_STACK, &was), 0);
+	assert_non_null(tree_find(&t, deep));
+}
+
 static void a_file_that_became_a_link_is_not_packed(void **state)
 {
 	struct tree t;
@@ -333,6 +358,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_there_is_not_added),
 		cmocka_unit_test(a_changed_input_makes_it_stale),
 		cmocka_unit_test(a_program_cannot_name_what_is_no_program),
+		cmocka_unit_test(a_root_of_many_levels_is_packed),
 		cmocka_unit_test(a_file_that_became_a_link_is_not_packed),
 		cmocka_unit_test(scripts_are_run_by_their_interpreter),
 	};
