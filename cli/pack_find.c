@@ -6,32 +6,47 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HEAD_BYTES 256 /* Linux's BINPRM_BUF_SIZE: how much of a #! line counts */
 #define SCRIPTS_MAX 4
 
-/* 0 when `full` is a file that may be executed. */
-static int executable_check(const char *full)
+/* Open what the path names inside rootfs: its links, absolute ones too, lead nowhere else. */
+static int open_inside(const char *rootfs, const char *path, uint64_t flags)
 {
-	struct stat st;
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+	int root, fd, err;
 
-	if (stat(full, &st) != 0)
-		return errno == EACCES ? -EACCES : -ENOENT;
-	return S_ISREG(st.st_mode) && access(full, X_OK) == 0 ? 0 : -EACCES;
+	if (!*rootfs)
+		return open(path, (int)how.flags);
+	root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -1;
+	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	err = errno;
+	close(root);
+	errno = err;
+	return fd;
 }
 
+/* 0 when it is a file that may be executed. */
 static int full_check(const char *rootfs, const char *path)
 {
-	char full[PACK_PATH_MAX];
+	int fd = open_inside(rootfs, path, O_PATH), err = 0;
+	struct stat st;
 
-	if (str_format(full, sizeof(full), "%s%s", rootfs, path) >= sizeof(full))
-		return -ENAMETOOLONG;
-	return executable_check(full);
+	if (fd < 0)
+		return errno == EACCES ? -EACCES : -ENOENT;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || faccessat(fd, "", X_OK, AT_EMPTY_PATH) != 0)
+		err = -EACCES;
+	close(fd);
+	return err;
 }
 
 static int search_path(const char *name, const char *rootfs, char out[PACK_PATH_MAX])
@@ -124,12 +139,9 @@ static bool is_env(const char *interp, const char *arg)
 
 static ssize_t head_read(const char *rootfs, const char *path, char head[HEAD_BYTES])
 {
-	char full[PACK_PATH_MAX];
+	int fd = open_inside(rootfs, path, O_RDONLY | O_NONBLOCK);
 	ssize_t n;
-	int fd;
 
-	str_format(full, sizeof(full), "%s%s", rootfs, path);
-	fd = open(full, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -EACCES; /* executable but not readable: cannot be packed */
 	n = read(fd, head, HEAD_BYTES - 1);

@@ -342,6 +342,20 @@ static void a_file_that_became_a_link_is_not_packed(void **state)
 	close(fd);
 }
 
+static void a_link_in_a_root_leads_to_a_file_of_that_root(void **state)
+{
+	static struct program p;
+
+	(void)state;
+	assert_int_equal(symlink("/usr/bin/good", "usr/bin/sh-link"), 0);
+	assert_int_equal(symlink("/bin/sh", "usr/bin/host"), 0);
+	evil_make("usr/bin/good", "/none", "none");
+	assert_int_equal(program_find("/usr/bin/sh-link", top, &p), 0);
+	assert_string_equal(p.path, "/usr/bin/sh-link");
+	assert_int_equal(program_find("/usr/bin/host", top, &p), -2);
+	assert_int_equal(program_find("/usr/bin", top, &p), -13);
+}
+
 /* The packer frees nothing on purpose: see pack_priv.h. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -360,6 +374,7 @@ int main(void)
 		cmocka_unit_test(a_program_cannot_name_what_is_no_program),
 		cmocka_unit_test(a_root_of_many_levels_is_packed),
 		cmocka_unit_test(a_file_that_became_a_link_is_not_packed),
+		cmocka_unit_test(a_link_in_a_root_leads_to_a_file_of_that_root),
 		cmocka_unit_test(scripts_are_run_by_their_interpreter),
 	};
 
