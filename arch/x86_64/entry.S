@@ -66,7 +66,9 @@ arch_gate:
 	.hidden arch_trap_enter
 	.type arch_trap_enter, @function
 arch_trap_enter:
-	cld
+	/* The program's direction, alignment check and nested task flags; iretq faults with the last. */
+	pushq $EFLAGS_USER
+	popfq
 	call os_upcall_trap
 	.size arch_trap_enter, . - arch_trap_enter
 	/* falls through */

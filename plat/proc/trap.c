@@ -120,6 +120,12 @@ static void on_fault(int signo, struct host_siginfo *info, struct host_ucontext 
 		c->rip = (uint64_t)ucopy_raw_fault;
 		return;
 	}
+	if (signo == SIGTRAP && c->rip == (uint64_t)arch_gate) {
+		/* The program steps itself (trap flag) into a patched call: nothing is lost yet, so take it as an unpatched one. */
+		c->rip = c->rcx;
+		upcall(c, info, PLAT_TRAP_SYSCALL);
+		return;
+	}
 	if (in_os(c->rip))
 		os_fault(c, info);
 	upcall(c, info, signo == SIGSYS ? PLAT_TRAP_SYSCALL : PLAT_TRAP_FAULT);
