@@ -12,6 +12,7 @@
 #include "os/event/event.h"
 #include "os/event/anon.h"
 #include "os/mm/heap.h"
+#include "os/sched/sched.h"
 #include "os/time/time.h"
 
 #define TIMERFD_READABLE (LX_POLLIN | LX_POLLRDNORM)
@@ -42,6 +43,13 @@ static uint64_t timerfd_ticks(const struct timerfd *tf, uint64_t now_ns)
 	return tf->interval_ns ? 1 + (now_ns - tf->deadline_ns) / tf->interval_ns : 1;
 }
 
+/* Start the timer; others may wait for it while the caller computes. */
+static void timerfd_arm(struct timerfd *tf)
+{
+	timer_arm(&tf->timer, tf->deadline_ns);
+	sched_tick_arm();
+}
+
 /* Forget `ticks` expiries and wait for the next. */
 static void timerfd_consume(struct timerfd *tf, uint64_t ticks)
 {
@@ -52,7 +60,7 @@ static void timerfd_consume(struct timerfd *tf, uint64_t ticks)
 		tf->deadline_ns = DEADLINE_NONE;
 		return;
 	}
-	timer_arm(&tf->timer, tf->deadline_ns);
+	timerfd_arm(tf);
 }
 
 static ssz timerfd_read(struct file *f, struct uio *u, int64_t *pos)
@@ -172,7 +180,7 @@ int timerfd_set(struct file *f, bool absolute, const struct timerfd_value *in, s
 	tf->deadline_ns = DEADLINE_NONE;
 	if (in->value_ns) {
 		tf->deadline_ns = timerfd_deadline(tf, absolute, in->value_ns);
-		timer_arm(&tf->timer, tf->deadline_ns);
+		timerfd_arm(tf);
 	}
 	return 0;
 }

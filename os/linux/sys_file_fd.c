@@ -4,6 +4,7 @@
 
 #include "abi/linux/ioctl.h"
 #include "base/string.h"
+#include "os/event/event.h"
 #include "os/fs/ram/ram.h"
 
 static struct fd_table *sys_fds(void)
@@ -263,8 +264,9 @@ static int64_t sys_fcntl_file(struct file *file, struct trap_frame *f)
 	case LX_F_GETOWN:
 		return 0;
 	case LX_F_SETPIPE_SZ:
+		return pipe_set_size(file, (uint32_t)f->rdx);
 	case LX_F_GETPIPE_SZ:
-		return file->anon_name ? 65536 : -EBADF;
+		return pipe_size(file);
 	case LX_F_GET_SEALS:
 		return file->inode && !file->path ? LX_F_SEAL_SEAL : -EINVAL;
 	case LX_F_ADD_SEALS:

@@ -114,6 +114,7 @@ int inet_up(void)
 	timer_init(&retry_timer, inet_retry);
 	source.want = cfg.present ? (uint32_t)PLAT_EV_FRAMES : 0u;
 	sched_source_add(&source);
+	sched_tick_arm(); /* frames are looked at on ticks, if the program never sleeps */
 	return 0;
 }
 

@@ -225,8 +225,53 @@ static void timers(void)
 	close(fd);
 }
 
+static int late_fd;
+static volatile int heard;
+
+static void *hear_timer(void *arg)
+{
+	struct pollfd p = {late_fd, POLLIN, 0};
+
+	poll(&p, 1, -1);
+	heard = 1;
+	return arg;
+}
+
+/* A timer that is set by a thread that then only computes still wakes another. */
+static void busy_setter(void)
+{
+	struct itimerspec it = {{0, 0}, {0, 20000000}};
+	volatile long n = 0;
+	pthread_t t;
+
+	late_fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	pthread_create(&t, NULL, hear_timer, NULL);
+	usleep(20000);
+	while (n < 100000000)
+		n++;
+	C(timerfd_settime(late_fd, 0, &it, NULL));
+	while (!heard)
+		;
+	pthread_join(t, NULL);
+	V(heard);
+}
+
+static void pipe_sizes(void)
+{
+	int p[2];
+
+	if (pipe(p))
+		return;
+	C(fcntl(p[0], F_GETPIPE_SZ));
+	C(fcntl(p[1], F_SETPIPE_SZ, 20000));
+	C(fcntl(p[0], F_GETPIPE_SZ));
+	C(fcntl(eventfd(0, 0), F_GETPIPE_SZ));
+}
+
 int main(void)
 {
+	pipe_sizes();
+	busy_setter();
 	pipes();
 	polls();
 	eventfds();

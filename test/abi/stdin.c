@@ -2,10 +2,28 @@
 /* Standard input to its end. stdin: first line, second */
 #include "test/abi/t.h"
 
+static volatile int got = -1;
+
+static void *read_one(void *arg)
+{
+	char c;
+
+	got = read(0, &c, 1) == 1 ? c : 0;
+	return arg;
+}
+
 int main(void)
 {
 	char line[100];
+	pthread_t t;
 	int c = 0;
+
+	/* Input reaches a thread while another only computes. */
+	pthread_create(&t, NULL, read_one, NULL);
+	while (got < 0)
+		;
+	V(got);
+	pthread_join(t, NULL);
 
 	while (fgets(line, sizeof(line), stdin))
 		printf("line %d: %s", ++c, line);
