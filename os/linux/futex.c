@@ -168,8 +168,7 @@ static int64_t sys_futex_wait(const struct trap_frame *f, bool absolute, int clo
 	if (err)
 		return err;
 	err = futex_wait(f->rdi, (uint32_t)f->rdx, deadline, bits);
-	/* A relative timeout would start anew: such a call is not restarted. */
-	return err == -EINTR && (absolute || !f->r10) ? -ERESTART_SYS : err;
+	return err == -EINTR && !f->r10 ? -ERESTART_SYS : err; /* with a timeout never, as in Linux */
 }
 
 int64_t sys_futex(struct trap_frame *f)

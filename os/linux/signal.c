@@ -139,7 +139,7 @@ int signal_send(struct task *t, const struct lx_siginfo *info)
 		struct task *k = list_entry(pos, struct task, link);
 
 		if (!t || t == k)
-			blocked &= k->sigmask;
+			blocked &= k->sigmask | k->wait_set;
 	}
 	if (ignored(sig) && !blocked)
 		return 0;

@@ -57,11 +57,41 @@ ALWAYS_ZERO(getgroups)
 ALWAYS_ZERO(setpgid)
 ALWAYS_ZERO(setpriority)
 ALWAYS_ZERO(sched_setscheduler)
-ALWAYS_ZERO(sched_getscheduler)
 ALWAYS_ZERO(sched_setparam)
 ALWAYS_ZERO(sched_setaffinity)
-ALWAYS_ZERO(sched_get_priority_max)
-ALWAYS_ZERO(sched_get_priority_min)
+
+#define SCHED_POLICY_LAST 6 /* SCHED_DEADLINE; 4 was never given out */
+
+/* The priorities that a policy has, whether or not it is obeyed: FIFO and RR 1 to 99, others none. */
+static int64_t policy_priority(uint64_t policy, int64_t real_time)
+{
+	if (policy > SCHED_POLICY_LAST || policy == 4)
+		return -EINVAL;
+	return policy == 1 || policy == 2 ? real_time : 0;
+}
+
+int64_t sys_sched_get_priority_max(struct trap_frame *f)
+{
+	return policy_priority((uint32_t)f->rdi, 99);
+}
+
+int64_t sys_sched_get_priority_min(struct trap_frame *f)
+{
+	return policy_priority((uint32_t)f->rdi, 1);
+}
+
+/* 0, or why a pid argument names no thread. */
+static int64_t check_pid(uint64_t pid)
+{
+	if ((int32_t)pid < 0)
+		return -EINVAL;
+	return pid == 0 || task_find((uint32_t)pid) ? 0 : -ESRCH;
+}
+
+int64_t sys_sched_getscheduler(struct trap_frame *f)
+{
+	return check_pid(f->rdi); /* SCHED_OTHER */
+}
 
 int64_t sys_getpgrp(struct trap_frame *f)
 {

@@ -111,8 +111,10 @@ int64_t sys_rt_sigtimedwait(struct trap_frame *f)
 	}
 	/* While it waits, the signals it waits for wake it. */
 	while ((sig = signal_take(t, set, &info)) == 0) {
+		t->wait_set = set;
 		signal_mask_set(t, mask & ~set);
 		err = thread_sleep(deadline);
+		t->wait_set = 0;
 		signal_mask_set(t, mask);
 		if (err == -ETIMEDOUT || (err == -EINTR && !(signal_pending_set(t) & set)))
 			break;
@@ -164,18 +166,31 @@ int64_t sys_tgkill(struct trap_frame *f)
 	return send(t, f->rdx, LX_SI_TKILL);
 }
 
-int64_t sys_rt_sigqueueinfo(struct trap_frame *f)
+/* A signal with the caller's own details, for one task or the process (t NULL). */
+static int64_t queue_info(struct task *t, uint64_t sig, uint64_t uinfo)
 {
 	struct lx_siginfo info;
 
-	if (f->rdi != process_current()->pid)
-		return -ESRCH;
-	if (!sig_valid(f->rsi))
-		return -EINVAL;
-	if (ucopy_in(&info, f->rdx, sizeof(info)) != 0)
+	if (ucopy_in(&info, uinfo, sizeof(info)) != 0)
 		return -EFAULT;
-	info.si_signo = (int32_t)f->rsi;
-	return signal_send(NULL, &info);
+	if (sig == 0)
+		return 0;
+	if (!sig_valid(sig))
+		return -EINVAL;
+	info.si_signo = (int32_t)sig;
+	return signal_send(t, &info);
+}
+
+int64_t sys_rt_sigqueueinfo(struct trap_frame *f)
+{
+	return f->rdi == process_current()->pid ? queue_info(NULL, f->rsi, f->rdx) : -ESRCH;
+}
+
+int64_t sys_rt_tgsigqueueinfo(struct trap_frame *f)
+{
+	struct task *t = task_find((uint32_t)f->rsi);
+
+	return t && f->rdi == process_current()->pid ? queue_info(t, f->rdx, f->r10) : -ESRCH;
 }
 
 int64_t sys_sigaltstack(struct trap_frame *f)
@@ -190,9 +205,9 @@ int64_t sys_sigaltstack(struct trap_frame *f)
 			return -EFAULT;
 		if (on)
 			return -EPERM;
-		if (new.flags & ~LX_SS_DISABLE)
+		if (new.flags && new.flags != LX_SS_ONSTACK && new.flags != LX_SS_DISABLE)
 			return -EINVAL;
-		if (new.flags & LX_SS_DISABLE)
+		if (new.flags == LX_SS_DISABLE)
 			new = (struct lx_stack){.flags = LX_SS_DISABLE};
 		else if (new.size < LX_MINSIGSTKSZ)
 			return -ENOMEM;

@@ -27,6 +27,7 @@ struct task {
 	uint64_t sigmask;
 	uint64_t saved_mask; /* to be set again when the handler of an interrupted wait has been set up */
 	bool mask_saved;
+	uint64_t wait_set; /* what rt_sigtimedwait waits for: such a signal is not dropped for being ignored */
 	struct sig_pending pending;
 	struct lx_stack altstack;
 	uint64_t clear_child_tid; /* set_tid_address(2): zeroed and woken at the end */

@@ -8,6 +8,7 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 
 static void data(void)
 {
@@ -316,6 +317,8 @@ int main(void)
 	devices();
 	char cwd[256];
 	V(getcwd(cwd, sizeof(cwd)) != NULL);
+	C(listxattr("/nowhere", NULL, 0));
+	V(listxattr(".", NULL, 0) >= 0);
 	directories();
 	rmdir(cwd);
 	return 0;

@@ -45,6 +45,11 @@ int main(int argc, char **argv)
 	C(sched_getaffinity(0, sizeof(cpus), &cpus) >= 0);
 	V(CPU_COUNT(&cpus) >= 1);
 	C(sched_yield());
+	C(sched_get_priority_max(SCHED_FIFO));
+	C(sched_get_priority_min(SCHED_RR));
+	C(sched_get_priority_max(-3));
+	C(syscall(SYS_sched_getscheduler, -1));
+	C(syscall(SYS_sched_getscheduler, 0));
 	V(getauxval(AT_PAGESZ));
 	V(getauxval(AT_PHENT));
 	V(getauxval(AT_RANDOM) != 0);

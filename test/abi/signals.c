@@ -301,6 +301,63 @@ static void timers(void)
 	V(count);
 }
 
+static void *send_later(void *arg)
+{
+	usleep(20000);
+	kill(getpid(), (int)(long)arg);
+	return NULL;
+}
+
+/* Who waits for a signal gets it, though by default it would be ignored. */
+static void waits_for_ignored(void)
+{
+	static const int sigs[] = {SIGWINCH, SIGCHLD, SIGURG, SIGCONT};
+	struct timespec ts = {5, 0};
+	siginfo_t si;
+	sigset_t s;
+
+	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+		pthread_t t;
+
+		sigemptyset(&s);
+		sigaddset(&s, sigs[i]);
+		pthread_sigmask(SIG_BLOCK, &s, NULL);
+		pthread_create(&t, NULL, send_later, (void *)(long)sigs[i]);
+		C(sigtimedwait(&s, &si, &ts));
+		pthread_join(t, NULL);
+		pthread_sigmask(SIG_UNBLOCK, &s, NULL);
+	}
+}
+
+static void on_value(int sig, siginfo_t *si, void *ctx)
+{
+	(void)ctx;
+	printf("signal %d code %d value %d\n", sig, si->si_code, si->si_value.sival_int);
+}
+
+static void queued(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_value, .sa_flags = SA_SIGINFO};
+	siginfo_t si = {.si_code = SI_QUEUE};
+	uint32_t word = 0;
+	struct timespec ts = {0, 0};
+	stack_t st = {.ss_sp = malloc(65536), .ss_size = 65536, .ss_flags = SS_ONSTACK};
+	pthread_t t;
+
+	si.si_value.sival_int = 42;
+	sigaction(SIGUSR1, &sa, NULL);
+	C(syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), SIGUSR1, &si));
+	C(syscall(SYS_rt_tgsigqueueinfo, getpid(), 99999999, SIGUSR1, &si));
+	C(sigaltstack(&st, NULL));
+	/* With a timeout a futex wait is not restarted, SA_RESTART or not. */
+	handler(SIGUSR1, on_count, SA_RESTART);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += 5;
+	pthread_create(&t, NULL, send_later, (void *)(long)SIGUSR1);
+	C(syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, 0, &ts, NULL, 0xffffffff));
+	pthread_join(t, NULL);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -310,6 +367,8 @@ int main(void)
 	masks();
 	interrupts();
 	timers();
+	waits_for_ignored();
+	queued();
 	raise(SIGTERM);
 	return 0;
 }
