@@ -109,9 +109,9 @@ static ssz console_write(struct file *f, struct uio *u, int64_t *pos)
 			done += r;
 			continue;
 		}
-		if (r == -EAGAIN && !(done || (f->flags & LX_O_NONBLOCK))) {
+		if (r == -EAGAIN && !(f->flags & LX_O_NONBLOCK)) {
 			if (thread_sleep(time_mono_ns() + CONSOLE_RETRY_NS) == -EINTR)
-				return -ERESTART_SYS;
+				return done ? done : -ERESTART_SYS;
 			continue;
 		}
 		return done ? done : r;
