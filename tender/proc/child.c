@@ -32,6 +32,7 @@
 
 #define HWCAP2_FSGSBASE (1UL << 1)
 #define CAPS_MAX 64
+#define MEMORY_SLACK (16UL << 20) /* the library OS's own data, stacks, the page of the gate */
 
 static _Noreturn void cage_fail(const char *what, int err)
 {
@@ -85,10 +86,24 @@ static void capabilities_drop(bool own_userns)
 		cage_fail("the cage's capabilities cannot be dropped", errno);
 }
 
-static void limits_set(void)
+/*
+ * The library OS keeps to the limit by itself (os/mm/limit.h counts as the host does); this is for a program that has
+ * taken it over.
+ */
+static void memory_limit(uint64_t bytes)
+{
+	const struct rlimit data = {bytes + MEMORY_SLACK, bytes + MEMORY_SLACK};
+
+	if (bytes < UINT64_MAX - MEMORY_SLACK && setrlimit(RLIMIT_DATA, &data) != 0)
+		cage_fail("the memory limit cannot be set", errno);
+}
+
+static void limits_set(const struct tender_config *config)
 {
 	static const struct rlimit zero = {0, 0};
 	struct rlimit files;
+
+	memory_limit(config->memory_bytes);
 
 	setrlimit(RLIMIT_CORE, &zero);
 	setrlimit(RLIMIT_NPROC, &zero);
@@ -236,7 +251,7 @@ static _Noreturn void cage_main(struct cage *c, bool own_userns)
 	root_empty(); /* best effort: the filter grants no call that takes a path */
 	die_with_supervisor(c->supervisor_fd);
 	handles_place(c);
-	limits_set();
+	limits_set(c->config);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		cage_fail("no_new_privs is refused", errno);
 	capabilities_drop(own_userns);

@@ -28,7 +28,7 @@ enum check {
 	ADDR,	 /* argument lies in the regions that the library OS may map */
 	LENGTH,	 /* at most ADDR_MAP_MAX: from any allowed address, the end is before the next region's start */
 	PROT,	 /* read, write, execute; never write with execute */
-	MMAP_FL, /* fixed, and nothing but private, shared, anonymous, no reserve, populate */
+	MMAP_FL, /* fixed, and nothing but private, shared, anonymous, no reserve, populate; never shared anonymous */
 	MMAP_FD, /* -1, the pack, or a file that the broker sent */
 	OPENED,	 /* a file that the broker sent */
 	ADVICE,	 /* gives pages back or chooses their size; nothing else */
@@ -164,6 +164,9 @@ static void check_mmap_flags(struct filter *f, unsigned i)
 	put_load(f, ARG_LO(i));
 	put_jump(f, BPF_JSET, MAP_FIXED, 0, TRAP);
 	need_no_bits(f, ~(uint32_t)(MAP_FIXED | MAP_PRIVATE | MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE));
+	/* Shared memory is in no limit of the process. */
+	put_jump(f, BPF_JSET, MAP_ANONYMOUS, 0, 1);
+	need_no_bits(f, MAP_SHARED);
 }
 
 static void check_fd(struct filter *f, unsigned i, bool also_none_and_pack)

@@ -118,6 +118,14 @@ def run(report):
                 report.test("hostile/own/" + name, through_own)
         for mode, call in (("int80", [5, "path:" + w.dir + "/secret", 0]), ("int80", [2]), ("enter", [5, "path:x"])):
             report.test("hostile/%s/%s" % (mode, call[0]), lambda: w.check(pith([HOSTILE, mode] + call)))
+        def limited():
+            """1 GiB of private or shared memory, with a limit of 64 MiB."""
+            for flags in (0x4032, 0x4031):
+                for i in range(min(count, 4)):
+                    r = pith([HOSTILE, "stub", i, SYS["mmap"], 0x300000000000, 1 << 30, 3, flags, -1, 0], ["-m", "64m"])
+                    assert not granted(r), "memory beyond the limit: %r" % r
+        report.test("hostile/memory limit", limited)
+
         def seeded(mode, seeds, *more):
             """Most runs end at the first thing that the filter stops, so there are many."""
             for seed in seeds:

@@ -168,6 +168,7 @@ static void mappings_are_fixed_and_of_known_files(void **state)
 	TRAPPED(&small, SYS_mmap, at, 4096, 1, priv | MAP_LOCKED, UINT64_MAX, 0);
 	ALLOWED(&small, SYS_mmap, at, 4096, 1, priv, BOOT_H_PACK, 0);
 	ALLOWED(&small, SYS_mmap, at, 4096, 1, fixed | MAP_SHARED, BOOT_H_FIRST_FREE, 0);
+	TRAPPED(&small, SYS_mmap, at, 4096, 1, fixed | MAP_SHARED | MAP_ANONYMOUS, UINT64_MAX, 0);
 	for (uint64_t fd = 0; fd < BOOT_H_FIRST_FREE; fd++)
 		if (fd != BOOT_H_PACK)
 			TRAPPED(&small, SYS_mmap, at, 4096, 1, priv, fd, 0);
