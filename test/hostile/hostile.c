@@ -88,7 +88,8 @@ static uintptr_t stub_find(int index, int *count)
 	return found;
 }
 
-static long call_at(uintptr_t at, long nr, const long a[6])
+/* Apart from sigsetjmp, a call that would change these registers. */
+static __attribute__((noinline)) long call_with(uintptr_t at, long nr, const long a[6])
 {
 	long ret;
 	register long r10 __asm__("r10") = a[3];
@@ -96,16 +97,21 @@ static long call_at(uintptr_t at, long nr, const long a[6])
 	register long r9 __asm__("r9") = a[5];
 	register uintptr_t r15 __asm__("r15") = at;
 
-	if (sigsetjmp(jump, 1)) {
-		printf("trapped\n");
-		fflush(stdout);
-		return -1;
-	}
 	__asm__ volatile("call *%%r15"
 			 : "=a"(ret)
 			 : "a"(nr), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9), "r"(r15)
 			 : "rcx", "r11", "memory", "cc");
 	return ret;
+}
+
+static long call_at(uintptr_t at, long nr, const long a[6])
+{
+	if (sigsetjmp(jump, 1)) {
+		printf("trapped\n");
+		fflush(stdout);
+		return -1;
+	}
+	return call_with(at, nr, a);
 }
 
 static void args_read(int argc, char **argv, long a[6])
