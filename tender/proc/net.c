@@ -105,18 +105,30 @@ static bool helper_find(char path[PATH_BYTES])
 	return false;
 }
 
+/* What the caller's group was sent before setsid is pending here: ignoring it discards it. */
+static void pending_signals_drop(void)
+{
+	static const int group[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+	sigset_t none;
+
+	for (unsigned i = 0; i < ARRAY_LEN(group); i++) {
+		signal(group[i], SIG_IGN);
+		signal(group[i], SIG_DFL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* In the child: only async-signal-safe calls. */
 static _Noreturn void helper_exec(const char *path, int wire_fd, int ready_fd, const struct tender_config *c)
 {
 	const char *argv[6 + 2 * PUBLISH_MAX];
 	char fd_text[16], ready_text[16];
 	unsigned n = 0;
-	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid(); /* signals for the terminal's or the caller's group are the supervisor's: the network goes last */
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	pending_signals_drop();
 	fcntl(wire_fd, F_SETFD, 0);
 	fcntl(ready_fd, F_SETFD, 0);
 	str_format(fd_text, sizeof(fd_text), "%d", wire_fd);
