@@ -11,6 +11,7 @@
 #include "base/string.h"
 
 #define ELF_DYN_BYTES 16u
+#define ELF_DYN_MAX 4096u /* entries looked at: a file of nothing else must not cost the packer hours */
 #define ELF_NOTE_BYTES 12u
 #define MACHINE_X86_64 62
 
@@ -190,7 +191,7 @@ int elf_file_open(const void *bytes, size_t size, struct elf_file *out)
 			return -ENOEXEC;
 		if (s.type == ELF_DYNAMIC) {
 			f.dyn_off = s.offset;
-			f.dyn_count = s.filesz / ELF_DYN_BYTES;
+			f.dyn_count = MIN(s.filesz / ELF_DYN_BYTES, ELF_DYN_MAX);
 		}
 	}
 	if (f.dyn_count)
