@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,29 +159,58 @@ static void tree_fill(struct tree *t, const struct program *p, struct progress *
 	pack_add_closures(t);
 }
 
+/* A file without a name where the file system can do that: who is killed half-way leaves nothing behind. */
+static int half_open(const char *file, char tmp[PACK_PATH_MAX], bool *named)
+{
+	int fd;
+
+	str_format(tmp, PACK_PATH_MAX, "%.*s", (int)(strrchr(file, '/') - file), file);
+	fd = open(tmp, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	*named = fd < 0;
+	if (fd >= 0) {
+		str_format(tmp, PACK_PATH_MAX, "%s.%d", file, getpid());
+		return fd;
+	}
+	str_format(tmp, PACK_PATH_MAX, "%s.XXXXXX", file);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* A rename makes it appear whole or not at all. */
+static int half_finish(int fd, const char *tmp, bool named, const char *file)
+{
+	char proc[32];
+
+	str_format(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	if (!named) {
+		/* One that died just here, or a container that shares the cache; it is whole in any case. */
+		unlink(tmp);
+		if (linkat(AT_FDCWD, proc, AT_FDCWD, tmp, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
+			return -errno;
+	}
+	return rename(tmp, file) == 0 || (!named && errno == ENOENT) ? 0 : -errno;
+}
+
 static int pack_make(const struct program *p, const char *rootfs, const char *file)
 {
 	struct progress g = {.start_ns = now_ns()};
 	char tmp[PACK_PATH_MAX];
 	struct tree t;
-	int fd, err;
+	bool named;
+	int fd = half_open(file, tmp, &named), err;
 
-	/* Not the process's number: a container that shares the cache may have the same. */
-	str_format(tmp, sizeof(tmp), "%s.XXXXXX", file);
-	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	tree_init(&t, rootfs);
 	tree_input(&t, "/proc/self/exe"); /* another packer may pack otherwise */
 	tree_fill(&t, p, &g);
 	progress_look(&g, p->path);
 	err = pack_write(&t, fd);
 	progress_end(&g);
-	if (!err && rename(tmp, file) != 0)
-		err = -errno;
+	if (!err)
+		err = half_finish(fd, tmp, named, file);
 	close(fd);
-	if (err)
+	if (err && named)
 		unlink(tmp);
 	return err;
 }
@@ -190,13 +221,17 @@ static int pack_make(const struct program *p, const char *rootfs, const char *fi
  */
 static int pack_make_apart(const struct program *p, const char *rootfs, const char *file)
 {
+	pid_t self = getpid(), pid = fork();
 	int status;
-	pid_t pid = fork();
 
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
+	if (pid == 0) {
+		/* Nobody waits for a pack whose run was killed. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != self)
+			_exit(EINTR);
 		_exit(-pack_make(p, rootfs, file) & 0xff);
+	}
 	while (waitpid(pid, &status, 0) != pid)
 		if (errno != EINTR)
 			return -errno;
