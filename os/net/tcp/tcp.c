@@ -240,6 +240,8 @@ ssz tcp_send(struct tcp_conn *c, struct uio *data, bool more)
 		tcp_output(c);
 	}
 	c->more = more;
+	if (data->resid)
+		tcp_output(c); /* the queue is full: what was held back for the rest would wait for the cork's time */
 	tcp_leave(c->s);
 	return done ? (ssz)done : n;
 }

@@ -207,7 +207,7 @@ static void syn_sent_input(struct tcp_conn *c, struct tcp_seg *g)
 	conn_established(c);
 	if (!ack_process(c, g))
 		return;
-	c->snd_wnd = g->wnd;
+	c->snd_wnd = c->snd_wnd_max = g->wnd; /* ack_process took it for scaled, as in every segment but a SYN */
 	conn_event(c, EV_ESTABLISHED | EV_WRITABLE);
 	output_ack(c);
 	tcp_output(c);
