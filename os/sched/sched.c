@@ -214,7 +214,7 @@ void thread_exit(void)
 	dead = sched_current;
 	sched_current->state = THREAD_DEAD;
 	sched_block();
-	ASSERT(!"a dead thread runs");
+	ASSERT(false && "a dead thread runs");
 	__builtin_unreachable();
 }
 

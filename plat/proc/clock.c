@@ -30,7 +30,7 @@ static uint64_t clock_ns(int clock)
 	struct host_timespec ts = {0, 0};
 
 	if (vdso_clock(clock, &ts) != 0)
-		ASSERT(!"the host has no clock");
+		ASSERT(false && "the host has no clock");
 	return (uint64_t)ts.sec * NS_PER_SEC + (uint64_t)ts.nsec;
 }
 

@@ -167,7 +167,7 @@ static void handle(int signo, void *handler)
 	};
 
 	if (host_call(HOST_RT_SIGACTION, (uint64_t)signo, (uint64_t)&sa, 0, 8, 0, 0) != 0)
-		ASSERT(!"rt_sigaction is refused by the host");
+		ASSERT(false && "rt_sigaction is refused by the host");
 }
 
 void trap_init(const struct boot_info *b)
@@ -189,7 +189,7 @@ void trap_init(const struct boot_info *b)
 	vdso_start = b->proc.vdso_addr;
 	vdso_end = vdso_start + b->proc.vdso_size;
 	if (host_call(HOST_SIGALTSTACK, (uint64_t)&ss, 0, 0, 0, 0, 0) != 0)
-		ASSERT(!"sigaltstack is refused by the host");
+		ASSERT(false && "sigaltstack is refused by the host");
 	for (unsigned i = 0; i < ARRAY_LEN(faults); i++)
 		handle(faults[i], (void *)on_fault);
 	for (unsigned i = 0; i < ARRAY_LEN(events); i++)
