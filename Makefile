@@ -88,6 +88,7 @@ layers:
 install: all
 	install -D -m 755 $(B)/pith $(DESTDIR)$(PREFIX)/bin/pith
 	install -D -m 755 $(B)/pith-net $(DESTDIR)$(PREFIX)/libexec/pith/pith-net
+	install -D -m 644 doc/pith.1 $(DESTDIR)$(PREFIX)/share/man/man1/pith.1
 
 clean:
 	rm -rf $(B) compile_commands.json
