@@ -99,9 +99,9 @@ static void directory_start(void)
 	static struct tender_config c;
 	static char vol[80], ro[80];
 
-	str_copy(top, "/dev/shm/pith-broker-XXXXXX", sizeof(top));
+	str_copy(top, "/dev/shm/broker-fuzz-XXXXXX", sizeof(top));
 	if (!mkdtemp(top)) {
-		str_copy(top, "/tmp/pith-broker-XXXXXX", sizeof(top));
+		str_copy(top, "/tmp/broker-fuzz-XXXXXX", sizeof(top));
 		must(mkdtemp(top) != NULL, "mkdtemp");
 	}
 	must(chmod(top, 0755) == 0 && mkdir(below("v"), 0755) == 0 && mkdir(below("ro"), 0755) == 0, "mkdir");
