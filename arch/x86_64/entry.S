@@ -18,6 +18,7 @@
 	.type arch_gate, @function
 	.balign 64
 arch_gate:
+	cld /* the syscall instruction does not ask for it */
 	movq sched_current(%rip), %r11
 	movq AT_STACK_TOP(%r11), %r11
 	movq %rsp, (TF_RSP - TF_SIZE)(%r11)

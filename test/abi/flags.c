@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-/* Odd processor flags: nested task across ticks, alignment check, the trap flag across system calls. */
+/* Odd processor flags: nested task across ticks, alignment check, the trap flag and backwards strings across system calls. */
 #include "test/abi/t.h"
 
 #define NT 0x4000UL
@@ -37,12 +37,36 @@ static unsigned long flags_take(unsigned long f)
 	return had & f;
 }
 
+/* write(fd, p, n) with the direction flag set. */
+static long write_backwards(int fd, const void *p, size_t n)
+{
+	long r;
+
+	__asm__ volatile("std; movl $1, %%eax; syscall; cld" : "=&a"(r) : "D"((long)fd), "S"(p), "d"(n) : "rcx", "r11", "memory", "cc");
+	return r;
+}
+
+static void direction(void)
+{
+	char out[2000], in[2000];
+	int fd[2], same = 0;
+
+	for (unsigned i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i * 7);
+	C(pipe(fd));
+	for (int i = 0; i < 20; i++)
+		same += write_backwards(fd[1], out, sizeof(out)) == sizeof(out) && read(fd[0], in, sizeof(in)) == sizeof(in) &&
+			memcmp(in, out, sizeof(in)) == 0;
+	V(same);
+}
+
 int main(void)
 {
 	pthread_t t;
 	uint64_t end;
 	int ok = 1;
 
+	direction();
 	signal(SIGTRAP, on_trap);
 	for (int i = 0; i < 100; i++)
 		ok &= syscall(SYS_gettid) == getpid();
