@@ -118,6 +118,12 @@ uint64_t thread_cpu_ns(const struct thread *t)
 	return t->cpu_ns + (t == sched_current && ran_since_ns ? time_mono_ns() - ran_since_ns : 0);
 }
 
+/* In one instruction: an event that comes between a load and a store would be forgotten. */
+static void attention_clear_tick(void)
+{
+	__atomic_fetch_and(&os_attention, ~(uint32_t)OS_ATTENTION_TICK, __ATOMIC_RELAXED);
+}
+
 /* Nobody is runnable: wait for the world until somebody is. */
 static void idle(void)
 {
@@ -136,7 +142,7 @@ static void idle(void)
 		events = plat_wait(source_wants | PLAT_EV_SIGNAL, time_next_deadline());
 		spin_ns = events & PLAT_EV_FRAMES && time_mono_ns() - start < SPIN_PAYS_NS ? SPIN_NS : 0;
 		if (os_attention & OS_ATTENTION_TICK) {
-			os_attention &= ~(uint32_t)OS_ATTENTION_TICK;
+			attention_clear_tick();
 			tick_armed = false;
 		}
 		if (events)
@@ -199,7 +205,7 @@ void sched_yield_now(void)
 
 void sched_tick(void)
 {
-	os_attention &= ~(uint32_t)OS_ATTENTION_TICK;
+	attention_clear_tick();
 	tick_armed = false;
 	time_run(time_mono_ns());
 	/* Frames are found by looking; whether there is input only the platform can tell. */

@@ -202,8 +202,7 @@ void trap_init(const struct boot_info *b)
 
 uint64_t plat_signals(void)
 {
-	uint64_t s = __atomic_exchange_n(&proc_signals, 0, __ATOMIC_RELAXED);
-
-	os_attention &= ~(uint32_t)OS_ATTENTION_SIGNAL;
-	return s;
+	/* The bit first: a signal that comes between the two sets both again. */
+	__atomic_fetch_and(&os_attention, ~(uint32_t)OS_ATTENTION_SIGNAL, __ATOMIC_SEQ_CST);
+	return __atomic_exchange_n(&proc_signals, 0, __ATOMIC_SEQ_CST);
 }
