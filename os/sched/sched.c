@@ -21,12 +21,15 @@
 #define SPIN_NS (50 * NS_PER_US)
 #define SPIN_PAYS_NS (3 * SPIN_NS)
 
+#define TICK_MIN_NS (500 * NS_PER_US) /* timers that are due all the time take no more than a few per cent */
+
 struct thread *sched_current;
 static struct list run_queue = LIST_INIT(run_queue);
 static struct list sources = LIST_INIT(sources);
 static struct thread *dead;
 static struct thread start_thread; /* the start-up code, until sched_run */
 static bool tick_armed;
+static uint64_t tick_at_ns; /* when it comes, while armed */
 static uint32_t source_wants;
 static uint64_t spin_ns;
 static uint64_t ran_since_ns; /* since when the current thread's time has not been added up; 0 while idle */
@@ -56,12 +59,23 @@ void thread_wake(struct thread *t)
 	}
 }
 
+/*
+ * After a slice, or when the next timer is due: were all timers served at slices only, threads that wait for a few
+ * milliseconds would wake in step, always in the same order, and one of them could lose every race for a lock.
+ */
 void sched_tick_arm(void)
 {
-	if (tick_armed)
+	uint64_t now, at;
+
+	if (tick_armed && time_next_deadline() >= tick_at_ns)
+		return;
+	now = time_mono_ns();
+	at = MIN(now + SCHED_SLICE_NS, MAX(time_next_deadline(), now + TICK_MIN_NS));
+	if (tick_armed && at >= tick_at_ns)
 		return;
 	tick_armed = true;
-	plat_tick(SCHED_SLICE_NS);
+	tick_at_ns = at;
+	plat_tick(at - now);
 }
 
 /* What the sources want now: a thread that just went to sleep may have asked for more than the last look saw. */
@@ -77,7 +91,7 @@ static uint32_t wants_now(void)
 /* A tick is wanted while a program runs only if somebody else has something to do meanwhile. */
 static void tick_rearm(void)
 {
-	if (tick_armed)
+	if (tick_armed && time_next_deadline() >= tick_at_ns)
 		return;
 	if (!list_empty(&run_queue) || (wants_now() & (PLAT_EV_FRAMES | PLAT_EV_CONSOLE)) ||
 	    time_next_deadline() != DEADLINE_NONE)
