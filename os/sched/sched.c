@@ -2,8 +2,11 @@
 /*
  * The run queue: who runs next, and what is done when nobody can.
  *
+ * Who has run least goes first, so that a server answers while others compute. A thread that slept counts as no more than
+ * a slice behind the rest: it goes before them, yet cannot make up for all the time that it did not want.
+ *
  * True whenever no function of this file is running: (1) the current thread is not in the run queue; (2) every
- * other runnable thread is in it once; (3) at most one dead thread waits to be freed.
+ * other runnable thread is in it once, in the order of turn_ns; (3) at most one dead thread waits to be freed.
  */
 #include "os/sched/sched.h"
 
@@ -25,6 +28,7 @@
 
 struct thread *sched_current;
 static struct list run_queue = LIST_INIT(run_queue);
+static uint64_t turn_min_ns; /* the turn_ns that was served last: no queued thread is behind it by more than a slice */
 static struct list sources = LIST_INIT(sources);
 static struct thread *dead;
 static struct thread start_thread; /* the start-up code, until sched_run */
@@ -45,6 +49,24 @@ void sched_source_add(struct sched_source *s)
 	list_push_tail(&sources, &s->link);
 }
 
+/* Behind those with the same turn. Found from the end: who ran last mostly goes last. */
+static void enqueue(struct thread *t)
+{
+	struct list *at = &run_queue;
+
+	while (at->prev != &run_queue && list_entry(at->prev, struct thread, run_link)->turn_ns > t->turn_ns)
+		at = at->prev;
+	list_insert_before(at, &t->run_link);
+}
+
+static struct thread *dequeue(void)
+{
+	struct thread *t = list_entry(list_pop_head(&run_queue), struct thread, run_link);
+
+	turn_min_ns = MAX(turn_min_ns, t->turn_ns);
+	return t;
+}
+
 void thread_wake(struct thread *t)
 {
 	if (t->state == THREAD_DEAD)
@@ -54,7 +76,8 @@ void thread_wake(struct thread *t)
 		return;
 	t->state = THREAD_RUNNABLE;
 	if (t != sched_current) {
-		list_push_tail(&run_queue, &t->run_link);
+		t->turn_ns = MAX(t->turn_ns + SCHED_SLICE_NS, turn_min_ns) - SCHED_SLICE_NS;
+		enqueue(t);
 		sched_tick_arm();
 	}
 }
@@ -122,8 +145,10 @@ static void account(void)
 {
 	uint64_t now = time_mono_ns();
 
-	if (ran_since_ns)
+	if (ran_since_ns) {
 		sched_current->cpu_ns += now - ran_since_ns;
+		sched_current->turn_ns += now - ran_since_ns;
+	}
 	ran_since_ns = now;
 }
 
@@ -181,13 +206,11 @@ static void switch_to(struct thread *next)
 
 	if (prev == next)
 		return;
-	account();
 	if (prev->state != THREAD_DEAD && prev != &start_thread) {
 		arch_fpu_save(prev->arch.fpu);
 		prev->arch.fs_base = plat_get_fs();
 	}
 	sched_current = next;
-	tick_rearm(); /* here: a thread that runs for the first time comes back from no switch */
 	arch_fpu_load(next->arch.fpu);
 	plat_set_fs(next->arch.fs_base);
 	arch_switch(&prev->arch, &next->arch);
@@ -196,8 +219,8 @@ static void switch_to(struct thread *next)
 
 void sched_block(void)
 {
+	account();
 	if (list_empty(&run_queue)) {
-		account();
 		idle();
 		ran_since_ns = time_mono_ns();
 	}
@@ -206,15 +229,26 @@ void sched_block(void)
 		tick_rearm();
 		return;
 	}
-	switch_to(list_entry(list_pop_head(&run_queue), struct thread, run_link));
+	switch_to(dequeue());
+}
+
+/* Those that are to run before the current thread run now. */
+static void preempt(void)
+{
+	account();
+	if (list_empty(&run_queue) || list_first(&run_queue, struct thread, run_link)->turn_ns > sched_current->turn_ns)
+		return;
+	enqueue(sched_current);
+	switch_to(dequeue());
 }
 
 void sched_yield_now(void)
 {
 	if (list_empty(&run_queue))
 		return;
-	list_push_tail(&run_queue, &sched_current->run_link);
-	switch_to(list_entry(list_pop_head(&run_queue), struct thread, run_link));
+	account();
+	sched_current->turn_ns = MAX(sched_current->turn_ns, list_entry(run_queue.prev, struct thread, run_link)->turn_ns);
+	preempt();
 }
 
 void sched_tick(void)
@@ -224,7 +258,7 @@ void sched_tick(void)
 	time_run(time_mono_ns());
 	/* Frames are found by looking; whether there is input only the platform can tell. */
 	poll_sources(wants_now() & PLAT_EV_CONSOLE ? plat_wait(PLAT_EV_CONSOLE, 0) : 0);
-	sched_yield_now();
+	preempt();
 	tick_rearm();
 }
 
@@ -242,6 +276,7 @@ void sched_run(struct thread *first)
 {
 	first->state = THREAD_RUNNABLE;
 	first->woken = false;
+	ran_since_ns = time_mono_ns();
 	switch_to(first);
 	__builtin_unreachable();
 }

@@ -2,7 +2,7 @@
 /*
  * Threads and the scheduler.
  *
- * One run queue, round robin with a time slice; OS code is never preempted, program code is by a tick.
+ * One run queue, who has run least first; OS code is never preempted, program code is by a tick.
  * True always: (1) exactly one thread is current while OS or program code runs; (2) a thread's OS stack
  * is empty while its program code runs.
  */
@@ -26,6 +26,7 @@ struct thread {
 	bool full_restore; /* the frame was changed: leave the system call through arch_resume */
 	bool interrupted;  /* a signal is pending for it: sleeps return -EINTR */
 	uint64_t cpu_ns;   /* time it has run, up to the last switch: thread_cpu_ns tells */
+	uint64_t turn_ns;  /* cpu_ns as the run queue counts it: the least goes first */
 	uint32_t tid;
 	void *owner; /* os/linux's struct task */
 };

@@ -31,6 +31,45 @@ static void *long_runner(void *arg)
 	return NULL;
 }
 
+static int stop, there[2], back[2];
+
+static void *burner(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		;
+	return arg;
+}
+
+static void *echo(void *arg)
+{
+	char c;
+
+	while (read(there[0], &c, 1) == 1 && write(back[1], &c, 1) == 1)
+		;
+	return arg;
+}
+
+/* Two that mostly wait are served while others compute: 200 turns of a slice each would take 4 s. */
+static void waiting_goes_before_computing(void)
+{
+	uint64_t before;
+	pthread_t t[3];
+	char c = 1;
+
+	pipe(there), pipe(back);
+	pthread_create(&t[0], NULL, burner, NULL);
+	pthread_create(&t[1], NULL, burner, NULL);
+	pthread_create(&t[2], NULL, echo, NULL);
+	before = now_ns();
+	for (int i = 0; i < 200; i++)
+		write(there[1], &c, 1), read(back[0], &c, 1);
+	V(now_ns() - before < 2000000000);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	close(there[1]);
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+}
+
 int main(void)
 {
 	volatile int done[2] = {0, 0};
@@ -56,5 +95,6 @@ int main(void)
 	usleep(10000);
 	V(now_ns() - before < 1000000000);
 	pthread_join(t[0], NULL);
+	waiting_goes_before_computing();
 	return 0;
 }
