@@ -36,6 +36,7 @@ int program_find(const char *name, const char *rootfs, struct program *out);
 struct pack {
 	int fd;
 	uint64_t size;
+	int empty_fd; /* O_PATH: an empty directory beside the packs */
 };
 
 /*

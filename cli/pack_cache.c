@@ -249,6 +249,18 @@ static bool pack_take(const char *file, struct pack *out)
 	return false;
 }
 
+static int empty_dir_open(const char *dir)
+{
+	char path[PACK_PATH_MAX];
+	int fd;
+
+	str_format(path, sizeof(path), "%s/empty", dir);
+	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && mkdir(path, 0555) == 0)
+		fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd;
+}
+
 int pack_open(const struct program *p, const char *rootfs, struct pack *out)
 {
 	char dir[CACHE_DIR_MAX], file[PACK_PATH_MAX];
@@ -260,6 +272,7 @@ int pack_open(const struct program *p, const char *rootfs, struct pack *out)
 		return -1;
 	}
 	str_format(file, sizeof(file), "%s/%016llx.pack", dir, (unsigned long long)pack_key(p, rootfs));
+	out->empty_fd = empty_dir_open(dir);
 	if (pack_take(file, out))
 		return 0;
 	err = pack_make_apart(p, rootfs, file);

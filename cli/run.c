@@ -133,6 +133,7 @@ int command_run(int argc, char **argv)
 	o.tender.env = o.env;
 	o.tender.pack_fd = pack.fd;
 	o.tender.pack_size = pack.size;
+	o.tender.empty_fd = pack.empty_fd;
 	if (!o.tender.argv) {
 		report_line("no memory for the arguments");
 		return EXIT_PITH;

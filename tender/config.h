@@ -40,6 +40,7 @@ struct tender_config {
 	char *const *env;  /* NULL-ended */
 	int pack_fd;
 	uint64_t pack_size;
+	int empty_fd; /* a directory that nobody but the user can put anything into, and nobody does: the cage's root */
 	uint64_t memory_bytes; /* UINT64_MAX: none */
 	bool trace, jit, verbose;
 	struct net_config net;
