@@ -12,9 +12,9 @@
  *
  * Output is queued at the interface: call net_flush (os/net/stack) at the end of a system call and before sleeping.
  *
- * Not there: SACK, timestamps and PAWS, ECN, urgent data (its bytes are ordinary data), path MTU probing.
+ * Not there: timestamps and PAWS, ECN, urgent data (its bytes are ordinary data), path MTU probing.
  *
- * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 6928 (IW10), 7323 (window scale;
+ * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 2018, 2883 and 6675 (SACK), 6928 (IW10), 7323 (window scale;
  * no timestamps), 5961 (blind attacks), 6528 (initial sequence), tcp(7).
  */
 #pragma once
@@ -75,6 +75,10 @@ struct tcp_user {
 struct tcp_stats {
 	uint64_t rx_segments, tx_segments, retransmits, fast_retransmits, timeouts;
 	uint64_t rx_in_order, rx_out_of_order, rx_duplicate, rsts_sent, challenge_acks;
+	uint64_t sack_damaged;	 /* options and blocks that cannot be true; the rest of the segment counts */
+	uint64_t sack_forgotten; /* the scoreboard was full */
+	uint64_t sack_reneged;	 /* the peer threw away what it had told */
+	uint64_t lost_again;	 /* a retransmission was lost */
 	uint64_t drops[TCP_DROPS];
 };
 
@@ -83,6 +87,8 @@ struct tcp_stack;
 struct tcp_stack *tcp_init(struct ip_stack *ip);
 void tcp_release(struct tcp_stack *s); /* frees every connection without a word on the wire */
 const struct tcp_stats *tcp_stats(const struct tcp_stack *s);
+/* For connections made from now on, as Linux net.ipv4.tcp_sack; on at the start. */
+void tcp_set_sack(struct tcp_stack *s, bool on);
 /* Send the acknowledgements that a batch of segments made due. net_poll calls it. */
 void tcp_end_batch(struct tcp_stack *s);
 
@@ -161,6 +167,6 @@ struct tcp_conn_info {
 	uint32_t sndbuf, rcvbuf;
 	uint32_t backlog, accept_queue; /* listener */
 	uint64_t bytes_in, bytes_out;
-	bool nodelay, cork, reuse_addr, reuse_port, timestamps, window_scaling;
+	bool nodelay, cork, reuse_addr, reuse_port, timestamps, window_scaling, sack;
 };
 void tcp_info(const struct tcp_conn *c, struct tcp_conn_info *out);

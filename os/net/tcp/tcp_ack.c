@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What an acknowledgement changes: the send queue, the round trip estimate (RFC 6298), the congestion window (RFC 5681,
- * NewReno of RFC 6582), the peer's window.
+ * NewReno of RFC 6582, or with selective acknowledgement RFC 6675), the peer's window.
  */
 #include "base/errno.h"
 #include "os/net/tcp/tcp_priv.h"
@@ -32,6 +32,7 @@ void cc_timeout(struct tcp_conn *c)
 	c->recovering = false;
 	c->recover = c->snd_max;
 	c->recover_valid = true;
+	sack_forget(c); /* RFC 2018 8: the peer may have thrown it away, which is perhaps why */
 }
 
 /* Slow start counts bytes (RFC 3465), so that merged acknowledgements do not slow it down. */
@@ -56,9 +57,13 @@ static void recovery_ack(struct tcp_conn *c, uint32_t acked)
 	if (seq_ge(c->snd_una, c->recover)) {
 		uint32_t flight = c->snd_max - c->snd_una;
 
-		c->cwnd = MIN(c->ssthresh, MAX(flight, (uint32_t)c->mss) + c->mss);
+		c->cwnd = c->sack_ok ? c->ssthresh : MIN(c->ssthresh, MAX(flight, (uint32_t)c->mss) + c->mss);
 		c->recovering = false;
 		c->dupacks = 0;
+		return;
+	}
+	if (c->sack_ok) {
+		c->head_mark = c->snd_max; /* when the new first hole was sent again is not known: as if now */
 		return;
 	}
 	output_retransmit(c);
@@ -86,6 +91,46 @@ static void dup_ack(struct tcp_conn *c)
 	c->recovering = true;
 	output_retransmit(c);
 	c->cwnd = c->ssthresh + 3u * c->mss;
+}
+
+/* RFC 5681 4.3: a retransmission is lost, which tells of congestion a second time. */
+static void lost_again(struct tcp_conn *c)
+{
+	struct tcp_range hole;
+
+	if (!sack_lost_again(c) || !sack_hole(c, c->snd_una, c->snd_max, &hole) || !output_hole(c, hole))
+		return;
+	c->s->stats.lost_again++;
+	c->ssthresh = MAX(c->ssthresh / 2, 2u * c->mss);
+	c->cwnd = c->ssthresh;
+}
+
+/* RFC 6675 5: the peer has a segment behind a hole. tcp_output, which follows, sends what recovery lets go. */
+static void sack_news(struct tcp_conn *c)
+{
+	struct tcp_range hole;
+
+	c->s->stats.rx_duplicate++;
+	if (c->dupacks < UINT8_MAX)
+		c->dupacks++;
+	if (c->recovering) {
+		lost_again(c);
+		return;
+	}
+	if (c->dupacks < 3 && sack_lost_edge(c) == c->snd_una)
+		return;
+	if ((c->recover_valid && seq_lt(c->snd_una, c->recover)) || seq_lt(c->snd_nxt, c->snd_max))
+		return; /* all is being sent again after a timeout */
+	c->s->stats.fast_retransmits++;
+	c->ssthresh = half_flight(c);
+	c->cwnd = c->ssthresh;
+	c->recover = c->snd_max;
+	c->recover_valid = true;
+	c->recovering = true;
+	c->rescued = false;
+	c->high_rxt = c->snd_una;
+	if (sack_hole(c, c->snd_una, c->snd_max, &hole))
+		c->high_rxt += output_hole(c, hole); /* (4.3): whatever the window says */
 }
 
 void rtt_reset(struct tcp_conn *c)
@@ -166,6 +211,7 @@ static void new_ack(struct tcp_conn *c, uint32_t ack)
 	c->snd_una = ack;
 	if (seq_lt(c->snd_nxt, ack))
 		c->snd_nxt = ack;
+	sack_acked(c);
 	c->retries = 0;
 	c->soft_error = 0;
 	if (c->snd_una == c->snd_max)
@@ -208,7 +254,7 @@ static void peer_window(struct tcp_conn *c, const struct tcp_seg *g)
 bool ack_process(struct tcp_conn *c, struct tcp_seg *g)
 {
 	uint32_t ack = g->ack;
-	bool dup;
+	bool dup, news;
 
 	/* RFC 5961 5: what cannot be an answer to us comes from somebody else */
 	if (seq_gt(ack, c->snd_max) || seq_lt(ack, c->snd_una - c->snd_wnd_max - 1)) {
@@ -219,9 +265,12 @@ bool ack_process(struct tcp_conn *c, struct tcp_seg *g)
 	dup = ack == c->snd_una && !g->len && !(g->flags & (TCP_SYN | TCP_FIN)) && c->snd_una != c->snd_max &&
 	      (g->wnd << c->snd_shift) == c->snd_wnd;
 	peer_window(c, g);
+	news = sack_take(c, g);
 	if (seq_gt(ack, c->snd_una))
 		new_ack(c, ack);
-	else if (dup)
+	else if (dup && !c->sack_ok)
 		dup_ack(c);
+	if (news && c->state != TCP_CLOSED)
+		sack_news(c);
 	return c->state != TCP_CLOSED;
 }

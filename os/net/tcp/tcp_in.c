@@ -13,6 +13,22 @@ static void seg_drop(struct tcp_stack *s, enum tcp_drop why)
 
 /* ---- parsing ---- */
 
+/* RFC 2018 3. */
+static void sack_parse(struct cursor c, struct tcp_seg *g)
+{
+	if (!c.left || c.left % 8 || c.left / 8 > TCP_SACK_BLOCKS) {
+		g->sack_damaged = true;
+		return;
+	}
+	g->sack_count = 0;
+	while (c.left) {
+		struct tcp_range *r = &g->sack[g->sack_count++];
+
+		r->start = cursor_be32(&c);
+		r->end = cursor_be32(&c);
+	}
+}
+
 static bool opts_parse(const uint8_t *p, size_t n, struct tcp_seg *g)
 {
 	struct cursor c = cursor_of(p, n);
@@ -30,12 +46,16 @@ static bool opts_parse(const uint8_t *p, size_t n, struct tcp_seg *g)
 		body = len >= 2 ? cursor_take(&c, len - 2u) : NULL;
 		if (!body)
 			return false;
+		if (kind == 5 && !(g->flags & TCP_SYN))
+			sack_parse(cursor_of(body, len - 2u), g);
 		if (!(g->flags & TCP_SYN))
 			continue;
 		if (kind == 2 && len == 4)
 			g->mss = load_be16(body);
 		else if (kind == 3 && len == 3)
 			g->wscale = (int8_t)MIN(body[0], 14); /* RFC 7323 2.3 */
+		else if (kind == 4 && len == 2)
+			g->sack_permitted = true;
 	}
 	return true;
 }
@@ -85,6 +105,8 @@ static void syn_apply(struct tcp_conn *c, const struct tcp_seg *g)
 	c->wscale_ok = g->wscale >= 0;
 	c->snd_shift = c->wscale_ok ? (uint8_t)g->wscale : 0;
 	c->rcv_shift = c->wscale_ok ? TCP_WSCALE : 0;
+	c->sack_ok = g->sack_permitted && !c->s->sack_off;
+	sack_forget(c);
 	c->snd_wnd = g->wnd; /* not scaled in a SYN */
 	c->snd_wnd_max = g->wnd;
 	c->snd_wl1 = g->seq;
@@ -265,6 +287,8 @@ static void unacceptable(struct tcp_conn *c, const struct tcp_seg *g)
 		output_syn(c); /* our answer was lost */
 		return;
 	}
+	if (g->len && seq_le(g->seq + g->len, c->rcv_nxt))
+		sack_duplicate(c, g->seq, g->len);
 	if (!g->len && !(g->flags & TCP_FIN)) {
 		if (c->oow_ack_ns && now - c->oow_ack_ns < TCP_OOW_ACK_NS)
 			return;
@@ -396,6 +420,7 @@ void tcp_input(void *arg, struct netbuf *b, const struct ip_meta *m)
 		return;
 	}
 	s->stats.rx_segments++;
+	s->stats.sack_damaged += g.sack_damaged;
 	tcp_enter(s);
 	seg_input(s, &g);
 	netbuf_put(g.buf);
@@ -416,6 +441,7 @@ static void mtu_lower(struct tcp_conn *c, uint16_t mtu)
 		return;
 	c->mss = mss;
 	c->snd_nxt = c->snd_una;
+	c->recovering = c->recovering && !c->sack_ok; /* its reckoning needs snd_nxt == snd_max */
 	c->timing = false;
 	tcp_output(c);
 }

@@ -3,6 +3,11 @@
 #include "base/errno.h"
 #include "os/net/tcp/tcp_priv.h"
 
+void tcp_set_sack(struct tcp_stack *s, bool on)
+{
+	s->sack_off = !on;
+}
+
 void tcp_set_reuse(struct tcp_conn *c, bool addr, bool port)
 {
 	c->reuse_addr = addr;
@@ -87,6 +92,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_conn_info *out)
 		.reuse_addr = c->reuse_addr,
 		.reuse_port = c->reuse_port,
 		.window_scaling = c->wscale_ok,
+		.sack = c->sack_ok,
 	};
 	if (conn_synchronized(c) && seq_lt(c->snd_nxt, data_end(c)))
 		out->unsent = data_end(c) - c->snd_nxt;

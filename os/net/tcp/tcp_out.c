@@ -16,15 +16,51 @@ struct tcp_head {
 	uint8_t flags;
 	uint16_t mss;  /* option, 0: none */
 	int8_t wscale; /* option, -1: none */
+	bool sack_permitted;
+	uint8_t sack_count;
+	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
+
+#define TCP_OPT_MAX 40u
+
+/* The options of h, each filled up to four bytes by no-operations; returns how many bytes. */
+static size_t opts_put(uint8_t opts[TCP_OPT_MAX], const struct tcp_head *h)
+{
+	uint8_t *o = opts;
+
+	if (h->mss) {
+		o[0] = 2;
+		o[1] = 4;
+		store_be16(o + 2, h->mss);
+		o += 4;
+	}
+	if (h->sack_permitted) {
+		memcpy(o, (const uint8_t[]){1, 1, 4, 2}, 4);
+		o += 4;
+	}
+	if (h->wscale >= 0) {
+		memcpy(o, (const uint8_t[]){1, 3, 3, (uint8_t)h->wscale}, 4);
+		o += 4;
+	}
+	if (h->sack_count) {
+		memcpy(o, (const uint8_t[]){1, 1, 5, (uint8_t)(2 + 8 * h->sack_count)}, 4);
+		o += 4;
+	}
+	for (unsigned i = 0; i < h->sack_count; i++) {
+		store_be32(o, h->sack[i].start);
+		store_be32(o + 4, h->sack[i].end);
+		o += 8;
+	}
+	return (size_t)(o - opts);
+}
 
 /* Header and options in front of the payload; the checksum is left to the interface. */
 static void head_push(struct packet *k, const struct tcp_head *h)
 {
-	size_t opts = (h->mss ? 4u : 0u) + (h->wscale >= 0 ? 4u : 0u);
+	uint8_t list[TCP_OPT_MAX];
+	size_t opts = opts_put(list, h);
 	size_t total = TCP_HEADER_BYTES + opts + k->payload_bytes;
 	uint8_t *p = packet_push(k, TCP_HEADER_BYTES + opts);
-	uint8_t *o = p + TCP_HEADER_BYTES;
 	uint16_t sum = csum_fold(csum_pseudo(h->src.ip, h->dst.ip, IP_PROTO_TCP, total));
 
 	store_be16(p, h->src.port);
@@ -36,18 +72,7 @@ static void head_push(struct packet *k, const struct tcp_head *h)
 	store_be16(p + 14, (uint16_t)MIN(h->wnd, UINT16_MAX));
 	memcpy(p + 16, &sum, 2);
 	store_be16(p + 18, 0);
-	if (h->mss) {
-		o[0] = 2;
-		o[1] = 4;
-		store_be16(o + 2, h->mss);
-		o += 4;
-	}
-	if (h->wscale >= 0) {
-		o[0] = 1; /* no-operation, for alignment */
-		o[1] = 3;
-		o[2] = 3;
-		o[3] = (uint8_t)h->wscale;
-	}
+	memcpy(p + TCP_HEADER_BYTES, list, opts);
 	k->csum_at = k->head_off;
 	k->csum_field = (uint16_t)(k->head_off + 16);
 }
@@ -81,6 +106,16 @@ static void ack_sent(struct tcp_conn *c)
 	}
 }
 
+/* How many SACK blocks a segment takes. A full one has no room, but what comes out of order is acknowledged alone anyway. */
+static unsigned sack_room(const struct tcp_conn *c, uint32_t payload)
+{
+	uint32_t room = TCP_OPT_MAX;
+
+	if (payload)
+		room = payload < c->mss ? MIN(room, c->mss - payload) : 0;
+	return room < 4 ? 0 : (room - 4) / 8;
+}
+
 /* Send a segment of a synchronized connection; takes k, which has the payload. */
 static void segment_tx(struct tcp_conn *c, struct packet *k, uint32_t seq, uint8_t flags)
 {
@@ -94,6 +129,7 @@ static void segment_tx(struct tcp_conn *c, struct packet *k, uint32_t seq, uint8
 
 	if (k->payload_bytes > c->mss)
 		k->gso_size = c->mss;
+	h.sack_count = (uint8_t)sack_blocks(c, h.sack, sack_room(c, k->payload_bytes));
 	head_push(k, &h);
 	ack_sent(c);
 	c->s->stats.tx_segments++;
@@ -181,6 +217,7 @@ void output_syn(struct tcp_conn *c)
 		h.ack = c->rcv_nxt;
 		c->rcv_adv = c->rcv_nxt + h.wnd;
 	}
+	h.sack_permitted = reply ? c->sack_ok : !c->s->sack_off;
 	if (!reply || c->wscale_ok)
 		h.wscale = (int8_t)TCP_WSCALE;
 	if (!c->retries) {
@@ -220,13 +257,18 @@ void reply_rst(struct tcp_stack *s, const struct tcp_seg *g)
 static uint32_t usable_window(const struct tcp_conn *c)
 {
 	uint32_t cwnd = c->cwnd;
-	uint32_t wnd, used = c->snd_nxt - c->snd_una;
+	uint32_t used = c->snd_nxt - c->snd_una;
+	uint32_t wnd = c->snd_wnd > used ? c->snd_wnd - used : 0;
 
+	if (c->sack_ok) {
+		/* RFC 6675 5 (3.1): each segment that arrived behind a hole lets another go. */
+		used -= sack_bytes(c, c->snd_nxt);
+		return MIN(wnd, c->recovering ? sack_budget(c) : cwnd > used ? cwnd - used : 0);
+	}
 	/* RFC 3042: the first two duplicates tell that two segments left the network. */
 	if (!c->recovering && c->dupacks && c->dupacks < 3)
 		cwnd += 2u * c->mss;
-	wnd = MIN(c->snd_wnd, cwnd);
-	return wnd > used ? wnd - used : 0;
+	return MIN(wnd, cwnd > used ? cwnd - used : 0);
 }
 
 /* May `len` bytes, less than a full segment, the last in the queue or all that the window takes, go out now? */
@@ -247,9 +289,14 @@ static bool small_may_go(const struct tcp_conn *c, uint32_t len, bool last)
 static uint32_t next_len(const struct tcp_conn *c, bool forced)
 {
 	uint32_t unsent = data_end(c) - c->snd_nxt;
+	struct tcp_range hole;
 	uint32_t usable = usable_window(c);
-	uint32_t len = MIN(unsent, usable);
+	uint32_t len;
 
+	/* Again, after a timeout: up to what the peer has. */
+	if (seq_lt(c->snd_nxt, sack_top(c)) && sack_hole(c, c->snd_nxt, data_end(c), &hole))
+		unsent = hole.end - c->snd_nxt;
+	len = MIN(unsent, usable);
 	if (len >= c->mss) {
 		if (!(c->route.nif->flags & NETIF_TSO4))
 			return c->mss;
@@ -348,12 +395,55 @@ static void hold(struct tcp_conn *c)
 	}
 }
 
+/* What the peer has is not sent again after a timeout. False: all is sent. */
+static bool skip_known(struct tcp_conn *c)
+{
+	struct tcp_range hole;
+
+	if (seq_lt(c->snd_nxt, sack_top(c)) && c->snd_nxt != c->snd_una) {
+		sack_hole(c, c->snd_nxt, c->snd_max, &hole);
+		c->snd_nxt = hole.start;
+	}
+	return c->snd_nxt != data_end(c) + 1;
+}
+
+/* RFC 6675 4 NextSeg (1) and (3): the holes below limit that were not sent again. */
+static void repair(struct tcp_conn *c, uint32_t limit)
+{
+	struct tcp_range hole;
+
+	while (sack_budget(c) >= c->mss && sack_hole(c, c->high_rxt, limit, &hole)) {
+		uint32_t n = output_hole(c, hole);
+
+		if (!n)
+			return; /* no memory: the timer tries again */
+		c->high_rxt = hole.start + n;
+	}
+}
+
+/* RFC 6675 4 NextSeg (3) and (4), when neither a lost nor a new segment may go: what is perhaps lost, then once the end. */
+static void rescue(struct tcp_conn *c)
+{
+	uint32_t top = sack_top(c);
+	uint32_t last = seq_gt(c->snd_max - c->mss, top) ? c->snd_max - c->mss : top;
+
+	if (c->snd_nxt != data_end(c) + 1 && next_len(c, false))
+		return;
+	repair(c, top);
+	if (c->rescued || !seq_lt(last, c->snd_max) || sack_budget(c) < c->mss)
+		return;
+	c->rescued = true;
+	output_hole(c, (struct tcp_range){last, c->snd_max});
+}
+
 static void output(struct tcp_conn *c, bool forced)
 {
 	if (!may_send_data(c))
 		return;
 	idle_restart(c);
-	while (c->snd_nxt != data_end(c) + 1) { /* else all, and the FIN */
+	if (c->recovering && c->sack_ok)
+		repair(c, sack_lost_edge(c));
+	while (skip_known(c)) { /* else all, and the FIN */
 		uint32_t len = next_len(c, forced);
 		bool fin = c->shut_wr && len == data_end(c) - c->snd_nxt;
 		uint32_t n;
@@ -365,6 +455,8 @@ static void output(struct tcp_conn *c, bool forced)
 			break; /* no memory: the timer tries again */
 		sent(c, n);
 	}
+	if (c->recovering && c->sack_ok)
+		rescue(c);
 	if (c->snd_nxt != data_end(c) + 1)
 		hold(c);
 }
@@ -377,6 +469,31 @@ void tcp_output(struct tcp_conn *c)
 void output_forced(struct tcp_conn *c)
 {
 	output(c, true);
+}
+
+uint32_t output_hole(struct tcp_conn *c, struct tcp_range hole)
+{
+	uint32_t end = data_end(c);
+	bool fin = c->shut_wr && hole.end == end + 1;
+	uint32_t len = hole.end - hole.start - fin, n;
+
+	if (len > c->mss) {
+		len = c->mss;
+		fin = false;
+	}
+	if (!may_send_data(c) || (!len && !fin))
+		return 0;
+	n = data_tx(c, hole.start, len, fin);
+	if (!n)
+		return 0;
+	c->timing = false;
+	c->retransmits++;
+	c->s->stats.retransmits++;
+	if (hole.start == c->snd_una) {
+		c->head_mark = c->snd_max;
+		due_set(c, DUE_REXMT, c->rto_ns);
+	}
+	return n;
 }
 
 void output_retransmit(struct tcp_conn *c)

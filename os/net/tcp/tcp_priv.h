@@ -25,6 +25,9 @@
 #define TCP_TIME_WAIT_MAX 8192u /* then the oldest goes: 60 s at 136 closes a second */
 #define TCP_EMBRYONIC_MAX 1024u /* of one listener; then the oldest goes (RFC 4987 3.3) */
 #define TCP_OOO_MAX 1024u	/* blocks kept out of order by one connection */
+#define TCP_SACK_BLOCKS 4u	/* what 40 bytes of options hold: RFC 2018 3 */
+#define TCP_SACK_TOLD 4u
+#define TCP_BOARD_MAX 32u /* one segment in fifty lost makes 15 holes in a window of 1 MiB */
 
 #define TCP_MSL2_NS (60u * NS_PER_SEC)	    /* Linux TCP_TIMEWAIT_LEN, also its tcp_fin_timeout */
 #define TCP_RTO_INITIAL_NS NS_PER_SEC	    /* RFC 6298 2.1 */
@@ -68,6 +71,11 @@ struct tcp_listen {
 	unsigned embryonic_count, ready_count, backlog;
 };
 
+/* Sequence numbers from start on, before end. */
+struct tcp_range {
+	uint32_t start, end;
+};
+
 struct tcp_conn {
 	/* looked at for every segment */
 	struct tcp_conn *hash_next;
@@ -77,13 +85,14 @@ struct tcp_conn {
 	bool in_hash, owned, dead;
 	bool nodelay, cork, quickack, reuse_addr, reuse_port;
 	bool more;	    /* the last tcp_send had MSG_MORE */
-	bool wscale_ok;
+	bool wscale_ok, sack_ok; /* both ends said so */
 	bool shut_wr;	    /* FIN is queued behind the send queue */
 	bool shut_rd;
 	bool fin_received;  /* rcv_nxt is behind it */
 	bool fin_known;	    /* fin_seq is the peer's FIN, not yet reached */
 	bool ack_now;	    /* on the stack's list of due ACKs */
-	bool recovering;    /* RFC 6582 */
+	bool recovering;    /* RFC 6582; with sack_ok RFC 6675 */
+	bool rescued;	    /* RFC 6675 4 NextSeg (4), once in a recovery */
 	bool recover_valid; /* recover is meaningful */
 	bool timing;	    /* rtt_seq is being timed */
 	bool persist;	    /* DUE_REXMT is the window probe */
@@ -102,10 +111,19 @@ struct tcp_conn {
 	uint32_t sq_bytes, sndbuf;
 	struct netbuf *rq_head, *rq_last;
 	uint32_t rq_bytes, rcvbuf;
-	struct netbuf *ooo;
+	struct netbuf *ooo, *ooo_last;
 	unsigned ooo_count;
 
 	uint32_t cwnd, ssthresh, cwnd_acc, recover;
+
+	/* selective acknowledgement, see tcp_sack.c */
+	uint8_t told_count, board_count;
+	struct tcp_range told[TCP_SACK_TOLD]; /* runs of ooo, the one that changed last first */
+	struct tcp_range duplicate;	      /* to be told once; empty: none */
+	struct tcp_range board[TCP_BOARD_MAX]; /* what the peer has behind snd_una */
+	uint32_t high_rxt;  /* recovering: holes below were sent again */
+	uint32_t head_mark; /* snd_max when the first hole was sent again, or later */
+
 	uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_start_ns;
 	uint32_t rtt_seq;
 	unsigned retries; /* of the oldest segment */
@@ -147,6 +165,7 @@ struct tcp_stack {
 	unsigned depth; /* functions of this module on the stack */
 	bool telling;	/* callbacks are running */
 	uint64_t key[2];
+	bool sack_off;
 	uint64_t challenge_window_ns;
 	unsigned challenge_count;
 	struct tcp_stats stats;
@@ -162,6 +181,9 @@ struct tcp_seg {
 	uint8_t flags; /* enum tcp_flag */
 	uint16_t mss;  /* option, 0: none */
 	int8_t wscale; /* option, -1: none */
+	bool sack_permitted, sack_damaged;
+	uint8_t sack_count;
+	struct tcp_range sack[TCP_SACK_BLOCKS];
 	bool broadcast;
 	struct netif *nif;
 };
@@ -240,6 +262,24 @@ void recv_queues_free(struct tcp_conn *c);
 uint32_t rcv_window(const struct tcp_conn *c); /* bytes that may be told now */
 void window_update(struct tcp_conn *c);	       /* after the program took bytes */
 
+/* tcp_sack.c: receiving. */
+void sack_told(struct tcp_conn *c, struct tcp_range run); /* a run of the out-of-order list changed or came again */
+void sack_reached(struct tcp_conn *c);			  /* rcv_nxt moved */
+void sack_duplicate(struct tcp_conn *c, uint32_t seq, uint32_t len);
+/* The blocks for the next segment, which must go out: a duplicate is told once. */
+unsigned sack_blocks(struct tcp_conn *c, struct tcp_range *out, unsigned max);
+/* Sending. */
+bool sack_take(struct tcp_conn *c, const struct tcp_seg *g); /* true: the peer has something that it had not */
+void sack_acked(struct tcp_conn *c);			     /* snd_una moved */
+void sack_forget(struct tcp_conn *c);
+uint32_t sack_top(const struct tcp_conn *c);		   /* behind the highest byte that the peer has */
+uint32_t sack_lost_edge(const struct tcp_conn *c);	   /* holes below are lost */
+uint32_t sack_bytes(const struct tcp_conn *c, uint32_t edge); /* on the board, below edge */
+/* The first hole at or behind `from`, cut at limit. False: there is none. */
+bool sack_hole(const struct tcp_conn *c, uint32_t from, uint32_t limit, struct tcp_range *hole);
+uint32_t sack_budget(const struct tcp_conn *c); /* recovering: bytes that congestion control lets out */
+bool sack_lost_again(const struct tcp_conn *c);
+
 /* tcp_send.c: the send queue */
 void send_queue_ack(struct tcp_conn *c, uint32_t n);
 void send_queue_free(struct tcp_conn *c);
@@ -251,6 +291,8 @@ uint32_t send_queue_refer(struct tcp_conn *c, struct packet *k, uint32_t seq, ui
 void tcp_output(struct tcp_conn *c);
 void output_forced(struct tcp_conn *c);	   /* without Nagle and cork */
 void output_retransmit(struct tcp_conn *c); /* one segment at snd_una */
+/* One segment of what the peer has not; returns the numbers it takes, 0: nothing went out. */
+uint32_t output_hole(struct tcp_conn *c, struct tcp_range hole);
 void output_ack(struct tcp_conn *c);
 void output_probe(struct tcp_conn *c);	  /* an old number: makes the peer answer */
 void output_rst(struct tcp_conn *c);

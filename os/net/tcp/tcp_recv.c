@@ -4,7 +4,7 @@
  *
  * True whenever no function of this file is running: (1) rq_last is the last block of the receive queue; (2) the out-of-order
  * list is sorted by seq, its blocks do not overlap, are not empty and lie between rcv_nxt and rcv_adv; of two copies of a byte
- * the one that came first is kept.
+ * the one that came first is kept. (3) ooo_last is the last block of that list.
  */
 #include "os/net/tcp/tcp_priv.h"
 
@@ -24,9 +24,11 @@ void recv_queues_free(struct tcp_conn *c)
 {
 	list_free(&c->rq_head);
 	list_free(&c->ooo);
-	c->rq_last = NULL;
+	c->rq_last = c->ooo_last = NULL;
 	c->rq_bytes = 0;
 	c->ooo_count = 0;
+	c->told_count = 0;
+	c->duplicate.end = c->duplicate.start;
 }
 
 uint32_t rcv_window(const struct tcp_conn *c)
@@ -89,6 +91,46 @@ static void ooo_drain(struct tcp_conn *c)
 		netbuf_pull(b, known);
 		rq_add(c, b);
 	}
+	if (!c->ooo)
+		c->ooo_last = NULL;
+	sack_reached(c);
+}
+
+/* Tell of the run of blocks that number `seq` lies in. */
+static void ooo_tell(struct tcp_conn *c, uint32_t seq)
+{
+	struct tcp_range run = {c->ooo->seq, c->ooo->seq};
+
+	for (const struct netbuf *b = c->ooo; b; b = b->next) {
+		if (b->seq != run.end) {
+			if (seq_gt(run.end, seq))
+				break;
+			run.start = b->seq;
+		}
+		run.end = b->seq + b->len;
+	}
+	sack_told(c, run);
+}
+
+/* Behind all that is there, which is the usual place: without a walk, as the run that was told last mostly becomes longer. */
+static void ooo_append(struct tcp_conn *c, struct netbuf *b)
+{
+	uint32_t seq = b->seq, end = c->ooo_last ? c->ooo_last->seq + c->ooo_last->len : seq - 1;
+
+	b = netbuf_compact(b);
+	b->next = NULL;
+	if (c->ooo_last)
+		c->ooo_last->next = b;
+	else
+		c->ooo = b;
+	c->ooo_last = b;
+	c->ooo_count++;
+	if (seq != end)
+		sack_told(c, (struct tcp_range){seq, seq + b->len});
+	else if (c->told_count && c->told[0].end == seq)
+		c->told[0].end += b->len;
+	else
+		ooo_tell(c, seq);
 }
 
 /*
@@ -98,6 +140,7 @@ static void ooo_drain(struct tcp_conn *c)
 static void ooo_insert(struct tcp_conn *c, struct netbuf *b)
 {
 	struct netbuf **at = &c->ooo;
+	uint32_t seq = b->seq, len = b->len;
 
 	while (*at && seq_le((*at)->seq, b->seq)) {
 		uint32_t end = (*at)->seq + (*at)->len;
@@ -112,15 +155,31 @@ static void ooo_insert(struct tcp_conn *c, struct netbuf *b)
 	}
 	if (*at && seq_gt(b->seq + b->len, (*at)->seq))
 		netbuf_trim(b, (*at)->seq - b->seq);
-	if (!b->len || c->ooo_count >= TCP_OOO_MAX) {
-		c->s->stats.drops[TCP_DROP_OOO] += b->len != 0;
+	if (!b->len) {
 		netbuf_put(b);
+		sack_duplicate(c, seq, len);
+		ooo_tell(c, seq);
 		return;
 	}
 	b = netbuf_compact(b);
 	b->next = *at;
 	*at = b;
+	if (!b->next)
+		c->ooo_last = b;
 	c->ooo_count++;
+	ooo_tell(c, b->seq);
+}
+
+static void ooo_add(struct tcp_conn *c, struct netbuf *b)
+{
+	if (c->ooo_count >= TCP_OOO_MAX) {
+		c->s->stats.drops[TCP_DROP_OOO]++;
+		netbuf_put(b);
+	} else if (!c->ooo || seq_ge(b->seq, c->ooo_last->seq + c->ooo_last->len)) {
+		ooo_append(c, b);
+	} else {
+		ooo_insert(c, b);
+	}
 }
 
 /* Cut the segment to what is new and inside the window. */
@@ -133,6 +192,7 @@ static void seg_trim(struct tcp_conn *c, struct tcp_seg *g)
 	if (seq_lt(g->seq, c->rcv_nxt)) {
 		uint32_t known = MIN(c->rcv_nxt - g->seq, g->len);
 
+		sack_duplicate(c, g->seq, known);
 		netbuf_pull(g->buf, known);
 		g->seq += known;
 		g->len -= known;
@@ -208,7 +268,7 @@ static void payload_take(struct tcp_conn *c, struct tcp_seg *g)
 	}
 	c->s->stats.rx_out_of_order++;
 	b->seq = g->seq;
-	ooo_insert(c, b);
+	ooo_add(c, b);
 	output_ack(c); /* each on its own: the sender counts duplicates */
 }
 
