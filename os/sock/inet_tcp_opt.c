@@ -84,7 +84,8 @@ static int tcp_info_get(const struct tcp_sock *t, void *val, unsigned *len)
 	tcp_info(t->c, &i);
 	mss = MAX(i.mss, 1u);
 	out.state = (uint8_t)i.state;
-	out.options = (uint8_t)((i.timestamps ? 1 : 0) | (i.window_scaling ? 4 : 0)); /* TCPI_OPT_TIMESTAMPS, _WSCALE */
+	/* TCPI_OPT_TIMESTAMPS, _SACK, _WSCALE */
+	out.options = (uint8_t)((i.timestamps ? 1 : 0) | (i.sack ? 2 : 0) | (i.window_scaling ? 4 : 0));
 	out.rto_us = i.rto_us;
 	out.snd_mss = out.rcv_mss = out.advmss = i.mss;
 	out.unacked = t->s.listening ? i.accept_queue : (i.unacked + mss - 1) / mss;

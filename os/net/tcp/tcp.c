@@ -190,6 +190,7 @@ int tcp_connect(struct tcp_conn *c, struct ip4_ep remote)
 	c->route = r;
 	c->mss_own = (uint16_t)MIN(r.nif->mtu - IP_HEADER_BYTES - TCP_HEADER_BYTES, UINT16_MAX);
 	c->iss = tcp_isn(c->s, local, remote);
+	c->ts_offset = tcp_ts_offset(c->s, local, remote);
 	c->snd_una = c->iss;
 	c->snd_nxt = c->snd_max = c->iss + 1;
 	c->state = TCP_SYN_SENT;

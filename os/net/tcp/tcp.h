@@ -12,10 +12,10 @@
  *
  * Output is queued at the interface: call net_flush (os/net/stack) at the end of a system call and before sleeping.
  *
- * Not there: timestamps and PAWS, ECN, urgent data (its bytes are ordinary data), path MTU probing.
+ * Not there: ECN, urgent data (its bytes are ordinary data), path MTU probing.
  *
- * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 2018, 2883 and 6675 (SACK), 6928 (IW10), 7323 (window scale;
- * no timestamps), 5961 (blind attacks), 6528 (initial sequence), tcp(7).
+ * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 2018, 2883 and 6675 (SACK), 6928 (IW10), 7323 (window
+ * scale, timestamps), 5961 (blind attacks), 6528 (initial sequence), tcp(7).
  */
 #pragma once
 
@@ -50,6 +50,7 @@ enum tcp_drop {
 	TCP_DROP_HEADER,   /* lengths, options */
 	TCP_DROP_CHECKSUM,
 	TCP_DROP_NO_CONN,  /* answered by RST */
+	TCP_DROP_TIMESTAMP, /* older than one before, answered by ACK; or missing: RFC 7323 5.3, 3.2 */
 	TCP_DROP_SEQUENCE, /* outside the window; answered by ACK */
 	TCP_DROP_ACK,	   /* acknowledges what cannot be */
 	TCP_DROP_RST,	   /* RST that does not fit: RFC 5961 challenge */
@@ -87,8 +88,9 @@ struct tcp_stack;
 struct tcp_stack *tcp_init(struct ip_stack *ip);
 void tcp_release(struct tcp_stack *s); /* frees every connection without a word on the wire */
 const struct tcp_stats *tcp_stats(const struct tcp_stack *s);
-/* For connections made from now on, as Linux net.ipv4.tcp_sack; on at the start. */
+/* For connections made from now on, as Linux net.ipv4.tcp_sack and tcp_timestamps; on at the start. */
 void tcp_set_sack(struct tcp_stack *s, bool on);
+void tcp_set_timestamps(struct tcp_stack *s, bool on);
 /* Send the acknowledgements that a batch of segments made due. net_poll calls it. */
 void tcp_end_batch(struct tcp_stack *s);
 

@@ -189,8 +189,21 @@ static bool has_send_room(const struct tcp_conn *c)
 	return c->sq_bytes < c->sndbuf - c->sndbuf / 3;
 }
 
-static void new_ack(struct tcp_conn *c, uint32_t ack)
+/*
+ * RFC 7323 4: also what was sent again can be timed by its echo. It is as coarse as that clock, so it serves only when nothing
+ * is timed by ours. An echo of the future, or one that nobody waits for, is not ours.
+ */
+static void rtt_echo(struct tcp_conn *c, uint32_t echo)
 {
+	uint64_t ms = ts_now(c) - echo;
+
+	if (ms <= TCP_RTO_MAX_NS / NS_PER_MS)
+		rtt_sample(c, MAX(ms, 1u) * NS_PER_MS);
+}
+
+static void new_ack(struct tcp_conn *c, const struct tcp_seg *g)
+{
+	uint32_t ack = g->ack;
 	uint32_t flight = c->snd_max - c->snd_una;
 	uint32_t acked = ack - c->snd_una, data = acked;
 	bool room = has_send_room(c);
@@ -200,6 +213,8 @@ static void new_ack(struct tcp_conn *c, uint32_t ack)
 		c->timing = false;
 		rtt_sample(c, time_cached_ns() - c->rtt_start_ns);
 	} else {
+		if (!c->timing && c->ts_ok)
+			rtt_echo(c, g->ts_echo);
 		rto_update(c); /* progress: as Linux, forget the back-off */
 	}
 	if (!c->syn_seen) {
@@ -228,6 +243,12 @@ static void new_ack(struct tcp_conn *c, uint32_t ack)
 		conn_event(c, EV_WRITABLE);
 	if (fin)
 		fin_acked(c);
+}
+
+void ts_learn(struct tcp_conn *c, const struct tcp_seg *g)
+{
+	c->ts_recent = g->ts_val;
+	c->ts_recent_ns = time_cached_ns();
 }
 
 /* RFC 9293 3.10.7.4: only a segment that is not older than the last one that did so changes the window. */
@@ -262,12 +283,15 @@ bool ack_process(struct tcp_conn *c, struct tcp_seg *g)
 		output_challenge(c);
 		return false;
 	}
+	/* RFC 7323 4.3 (2); here, where the acknowledgement is no stranger's guess. */
+	if (c->ts_ok && g->ts && seq_le(g->seq, c->ack_sent))
+		ts_learn(c, g);
 	dup = ack == c->snd_una && !g->len && !(g->flags & (TCP_SYN | TCP_FIN)) && c->snd_una != c->snd_max &&
 	      (g->wnd << c->snd_shift) == c->snd_wnd;
 	peer_window(c, g);
 	news = sack_take(c, g);
 	if (seq_gt(ack, c->snd_una))
-		new_ack(c, ack);
+		new_ack(c, g);
 	else if (dup && !c->sack_ok)
 		dup_ack(c);
 	if (news && c->state != TCP_CLOSED)

@@ -46,6 +46,11 @@ static bool opts_parse(const uint8_t *p, size_t n, struct tcp_seg *g)
 		body = len >= 2 ? cursor_take(&c, len - 2u) : NULL;
 		if (!body)
 			return false;
+		if (kind == 8 && len == 10) {
+			g->ts = true;
+			g->ts_val = load_be32(body);
+			g->ts_echo = load_be32(body + 4);
+		}
 		if (kind == 5 && !(g->flags & TCP_SYN))
 			sack_parse(cursor_of(body, len - 2u), g);
 		if (!(g->flags & TCP_SYN))
@@ -107,6 +112,11 @@ static void syn_apply(struct tcp_conn *c, const struct tcp_seg *g)
 	c->rcv_shift = c->wscale_ok ? TCP_WSCALE : 0;
 	c->sack_ok = g->sack_permitted && !c->s->sack_off;
 	sack_forget(c);
+	c->ts_ok = g->ts && !c->s->ts_off;
+	if (c->ts_ok) {
+		c->mss = (uint16_t)(c->mss - TCP_TS_BYTES); /* RFC 6691 */
+		ts_learn(c, g);
+	}
 	c->snd_wnd = g->wnd; /* not scaled in a SYN */
 	c->snd_wnd_max = g->wnd;
 	c->snd_wl1 = g->seq;
@@ -173,6 +183,7 @@ static void listen_syn(struct tcp_conn *parent, struct tcp_seg *g)
 	c->mss_own = (uint16_t)MIN(r.nif->mtu - IP_HEADER_BYTES - TCP_HEADER_BYTES, UINT16_MAX);
 	syn_apply(c, g);
 	c->iss = tcp_isn(s, c->local, c->remote);
+	c->ts_offset = tcp_ts_offset(s, c->local, c->remote);
 	c->snd_una = c->iss;
 	c->snd_nxt = c->snd_max = c->iss + 1;
 	c->snd_wl2 = c->iss;
@@ -275,18 +286,11 @@ static bool seq_acceptable(const struct tcp_conn *c, const struct tcp_seg *g)
 	return len ? seq_gt(g->seq + len, c->rcv_nxt) : seq_ge(g->seq, c->rcv_nxt);
 }
 
-/* A duplicate, or out of the window: the peer is told where we are. */
-static void unacceptable(struct tcp_conn *c, const struct tcp_seg *g)
+/* Tell a peer that sends what is old where we are; seldom for what has no data, as two confused ends would go on for ever. */
+static void old_answer(struct tcp_conn *c, const struct tcp_seg *g)
 {
 	uint64_t now = time_cached_ns();
 
-	seg_drop(c->s, TCP_DROP_SEQUENCE);
-	if (g->flags & TCP_RST)
-		return;
-	if (c->state == TCP_SYN_RCVD && (g->flags & TCP_SYN) && g->seq == c->irs) {
-		output_syn(c); /* our answer was lost */
-		return;
-	}
 	if (g->len && seq_le(g->seq + g->len, c->rcv_nxt))
 		sack_duplicate(c, g->seq, g->len);
 	if (!g->len && !(g->flags & TCP_FIN)) {
@@ -297,6 +301,40 @@ static void unacceptable(struct tcp_conn *c, const struct tcp_seg *g)
 	if (c->state == TCP_TIME_WAIT && (g->flags & TCP_FIN))
 		conn_time_wait(c); /* the last ACK was lost: wait anew */
 	output_ack(c);
+}
+
+/* A duplicate, or out of the window: the peer is told where we are. */
+static void unacceptable(struct tcp_conn *c, const struct tcp_seg *g)
+{
+	seg_drop(c->s, TCP_DROP_SEQUENCE);
+	if (g->flags & TCP_RST)
+		return;
+	if (c->state == TCP_SYN_RCVD && (g->flags & TCP_SYN) && g->seq == c->irs) {
+		output_syn(c); /* our answer was lost */
+		return;
+	}
+	old_answer(c, g);
+}
+
+/*
+ * RFC 7323 5.3 R1, and 3.2: false when the segment is from an earlier round of the sequence numbers, or without the option
+ * that all have but a reset, and the SYN of a peer that began anew, which is to be challenged.
+ */
+static bool ts_acceptable(const struct tcp_conn *c, const struct tcp_seg *g)
+{
+	if (!c->ts_ok || (g->flags & TCP_RST))
+		return true;
+	if (!g->ts)
+		return g->flags & TCP_SYN;
+	return seq_ge(g->ts_val, c->ts_recent) || time_cached_ns() - c->ts_recent_ns > TCP_TS_OLD_NS;
+}
+
+/* RFC 7323 5.3 R1: as if out of the window; without the option not even an answer (3.2). */
+static void ts_unacceptable(struct tcp_conn *c, const struct tcp_seg *g)
+{
+	seg_drop(c->s, TCP_DROP_TIMESTAMP);
+	if (g->ts)
+		old_answer(c, g);
 }
 
 /* RFC 5961 3: only the exact number resets. */
@@ -351,6 +389,10 @@ static void simultaneous_strip(const struct tcp_conn *c, struct tcp_seg *g)
 static void conn_input(struct tcp_conn *c, struct tcp_seg *g)
 {
 	simultaneous_strip(c, g);
+	if (!ts_acceptable(c, g)) {
+		ts_unacceptable(c, g);
+		return;
+	}
 	if (!seq_acceptable(c, g)) {
 		unacceptable(c, g);
 		return;
@@ -382,7 +424,9 @@ static void conn_input(struct tcp_conn *c, struct tcp_seg *g)
 /* RFC 9293 3.10.7.4, RFC 6191: a new call may take the place of a connection that only waits. */
 static bool time_wait_reuse(struct tcp_conn *c, const struct tcp_seg *g)
 {
-	return c->state == TCP_TIME_WAIT && (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && seq_gt(g->seq, c->rcv_nxt) &&
+	bool later = seq_gt(g->seq, c->rcv_nxt) || (c->ts_ok && g->ts && seq_gt(g->ts_val, c->ts_recent));
+
+	return c->state == TCP_TIME_WAIT && (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && later &&
 	       listener_find(c->s, g->dst);
 }
 
@@ -436,7 +480,7 @@ static void mtu_lower(struct tcp_conn *c, uint16_t mtu)
 
 	if (mtu < 576)
 		mtu = 576; /* RFC 791's least; an attacker does not make us send crumbs */
-	mss = (uint16_t)(mtu - IP_HEADER_BYTES - TCP_HEADER_BYTES);
+	mss = (uint16_t)(mtu - IP_HEADER_BYTES - TCP_HEADER_BYTES - (c->ts_ok ? TCP_TS_BYTES : 0));
 	if (mss >= c->mss)
 		return;
 	c->mss = mss;

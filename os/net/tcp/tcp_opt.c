@@ -8,6 +8,11 @@ void tcp_set_sack(struct tcp_stack *s, bool on)
 	s->sack_off = !on;
 }
 
+void tcp_set_timestamps(struct tcp_stack *s, bool on)
+{
+	s->ts_off = !on;
+}
+
 void tcp_set_reuse(struct tcp_conn *c, bool addr, bool port)
 {
 	c->reuse_addr = addr;
@@ -93,6 +98,7 @@ void tcp_info(const struct tcp_conn *c, struct tcp_conn_info *out)
 		.reuse_port = c->reuse_port,
 		.window_scaling = c->wscale_ok,
 		.sack = c->sack_ok,
+		.timestamps = c->ts_ok,
 	};
 	if (conn_synchronized(c) && seq_lt(c->snd_nxt, data_end(c)))
 		out->unsent = data_end(c) - c->snd_nxt;

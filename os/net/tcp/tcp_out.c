@@ -16,8 +16,9 @@ struct tcp_head {
 	uint8_t flags;
 	uint16_t mss;  /* option, 0: none */
 	int8_t wscale; /* option, -1: none */
-	bool sack_permitted;
+	bool sack_permitted, ts;
 	uint8_t sack_count;
+	uint32_t ts_val, ts_echo;
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 };
 
@@ -33,6 +34,12 @@ static size_t opts_put(uint8_t opts[TCP_OPT_MAX], const struct tcp_head *h)
 		o[1] = 4;
 		store_be16(o + 2, h->mss);
 		o += 4;
+	}
+	if (h->ts) {
+		memcpy(o, (const uint8_t[]){1, 1, 8, 10}, 4);
+		store_be32(o + 4, h->ts_val);
+		store_be32(o + 8, h->ts_echo);
+		o += TCP_TS_BYTES;
 	}
 	if (h->sack_permitted) {
 		memcpy(o, (const uint8_t[]){1, 1, 4, 2}, 4);
@@ -99,6 +106,7 @@ static uint32_t window_field(struct tcp_conn *c)
 static void ack_sent(struct tcp_conn *c)
 {
 	c->ack_bytes = 0;
+	c->ack_sent = c->rcv_nxt;
 	due_clear(c, DUE_DELACK);
 	if (c->ack_now) {
 		c->ack_now = false;
@@ -109,7 +117,7 @@ static void ack_sent(struct tcp_conn *c)
 /* How many SACK blocks a segment takes. A full one has no room, but what comes out of order is acknowledged alone anyway. */
 static unsigned sack_room(const struct tcp_conn *c, uint32_t payload)
 {
-	uint32_t room = TCP_OPT_MAX;
+	uint32_t room = TCP_OPT_MAX - (c->ts_ok ? TCP_TS_BYTES : 0);
 
 	if (payload)
 		room = payload < c->mss ? MIN(room, c->mss - payload) : 0;
@@ -125,7 +133,10 @@ static void segment_tx(struct tcp_conn *c, struct packet *k, uint32_t seq, uint8
 			     .ack = c->rcv_nxt,
 			     .wnd = window_field(c),
 			     .flags = (uint8_t)(flags | TCP_ACK),
-			     .wscale = -1};
+			     .wscale = -1,
+			     .ts = c->ts_ok,
+			     .ts_val = ts_now(c),
+			     .ts_echo = c->ts_recent};
 
 	if (k->payload_bytes > c->mss)
 		k->gso_size = c->mss;
@@ -216,7 +227,11 @@ void output_syn(struct tcp_conn *c)
 		h.flags |= TCP_ACK;
 		h.ack = c->rcv_nxt;
 		c->rcv_adv = c->rcv_nxt + h.wnd;
+		c->ack_sent = c->rcv_nxt;
+		h.ts_echo = c->ts_recent;
 	}
+	h.ts = reply ? c->ts_ok : !c->s->ts_off;
+	h.ts_val = ts_now(c);
 	h.sack_permitted = reply ? c->sack_ok : !c->s->sack_off;
 	if (!reply || c->wscale_ok)
 		h.wscale = (int8_t)TCP_WSCALE;

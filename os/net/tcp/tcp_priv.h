@@ -42,6 +42,8 @@
 #define TCP_QUICK_ACKS 8u		    /* a peer in slow start is not held back */
 #define TCP_MSS_DEFAULT 536u		    /* RFC 9293 3.7.1 */
 #define TCP_MSS_MIN 64u			    /* what a hostile peer may ask for at least */
+#define TCP_TS_BYTES 12u		    /* of the option with two no-operations */
+#define TCP_TS_OLD_NS (24u * 86400u * NS_PER_SEC) /* RFC 7323 5.5: a number is good so long */
 #define TCP_WSCALE 7u			    /* windows up to 8 MiB, in units of 128 bytes */
 #define TCP_CHALLENGES_PER_SEC 1000u	    /* RFC 5961 7; Linux tcp_challenge_ack_limit */
 #define TCP_OOW_ACK_NS (500u * NS_PER_MS)   /* Linux tcp_invalid_ratelimit: two confused ends do not flood each other */
@@ -85,7 +87,7 @@ struct tcp_conn {
 	bool in_hash, owned, dead;
 	bool nodelay, cork, quickack, reuse_addr, reuse_port;
 	bool more;	    /* the last tcp_send had MSG_MORE */
-	bool wscale_ok, sack_ok; /* both ends said so */
+	bool wscale_ok, sack_ok, ts_ok; /* both ends said so */
 	bool shut_wr;	    /* FIN is queued behind the send queue */
 	bool shut_rd;
 	bool fin_received;  /* rcv_nxt is behind it */
@@ -102,7 +104,7 @@ struct tcp_conn {
 	uint32_t rcv_nxt, rcv_adv /* right edge of the window told */, irs, fin_seq;
 	uint8_t snd_shift, rcv_shift;
 	uint8_t dupacks, quick_left;
-	uint16_t mss;	  /* payload of our segments */
+	uint16_t mss;	  /* payload of our segments, which have timestamps with ts_ok */
 	uint16_t mss_own; /* what we told the peer */
 	uint32_t rcv_mss; /* estimate of the peer's segments */
 	uint32_t ack_bytes; /* received, not acknowledged yet */
@@ -115,6 +117,9 @@ struct tcp_conn {
 	unsigned ooo_count;
 
 	uint32_t cwnd, ssthresh, cwnd_acc, recover;
+	uint32_t ts_offset, ts_recent; /* RFC 7323 4.3, and of our clock: 7.1 */
+	uint32_t ack_sent;	       /* Last.ACK.sent */
+	uint64_t ts_recent_ns;
 
 	/* selective acknowledgement, see tcp_sack.c */
 	uint8_t told_count, board_count;
@@ -165,7 +170,7 @@ struct tcp_stack {
 	unsigned depth; /* functions of this module on the stack */
 	bool telling;	/* callbacks are running */
 	uint64_t key[2];
-	bool sack_off;
+	bool sack_off, ts_off;
 	uint64_t challenge_window_ns;
 	unsigned challenge_count;
 	struct tcp_stats stats;
@@ -182,6 +187,8 @@ struct tcp_seg {
 	uint16_t mss;  /* option, 0: none */
 	int8_t wscale; /* option, -1: none */
 	bool sack_permitted, sack_damaged;
+	bool ts;
+	uint32_t ts_val, ts_echo;
 	uint8_t sack_count;
 	struct tcp_range sack[TCP_SACK_BLOCKS];
 	bool broadcast;
@@ -228,6 +235,9 @@ struct tcp_conn *conn_new(struct tcp_stack *s);
 struct tcp_conn *conn_find(struct tcp_stack *s, struct ip4_ep local, struct ip4_ep remote);
 struct tcp_conn *listener_find(struct tcp_stack *s, struct ip4_ep local);
 void conn_hash_add(struct tcp_conn *c);
+/* RFC 7323 5.4: a clock of 1 ms, which no connection shares with another. */
+uint32_t tcp_ts_offset(struct tcp_stack *s, struct ip4_ep local, struct ip4_ep remote);
+uint32_t ts_now(const struct tcp_conn *c);
 uint32_t tcp_isn(struct tcp_stack *s, struct ip4_ep local, struct ip4_ep remote);
 /* 0: none is free. */
 uint16_t port_pick(struct tcp_stack *s, struct ip4 ip, const struct ip4_ep *remote);
@@ -252,6 +262,7 @@ void tcp_icmp_error(void *arg, const struct ip_error *e);
 /* tcp_ack.c: what a peer's acknowledgement changes */
 /* False: the segment must be dropped (answered already). */
 bool ack_process(struct tcp_conn *c, struct tcp_seg *g);
+void ts_learn(struct tcp_conn *c, const struct tcp_seg *g);
 void cc_init(struct tcp_conn *c);
 void cc_timeout(struct tcp_conn *c);
 void rtt_reset(struct tcp_conn *c);

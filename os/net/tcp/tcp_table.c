@@ -50,6 +50,16 @@ uint32_t tcp_isn(struct tcp_stack *s, struct ip4_ep local, struct ip4_ep remote)
 	return (uint32_t)(tuple_hash(s, local, remote) >> 32) + (uint32_t)(time_cached_ns() >> 12);
 }
 
+uint32_t tcp_ts_offset(struct tcp_stack *s, struct ip4_ep local, struct ip4_ep remote)
+{
+	return (uint32_t)tuple_hash(s, local, remote);
+}
+
+uint32_t ts_now(const struct tcp_conn *c)
+{
+	return (uint32_t)(time_cached_ns() / NS_PER_MS) + c->ts_offset;
+}
+
 struct tcp_stack *tcp_init(struct ip_stack *ip)
 {
 	struct tcp_stack *s = heap_zalloc(sizeof(*s));

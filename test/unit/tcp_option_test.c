@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Selective acknowledgement: what the stack tells a peer, what it does with what a peer tells, and whole transfers. */
+/* Selective acknowledgement and timestamps: what the stack tells a peer, what it does with what a peer tells; whole transfers. */
 #include "base/errno.h"
 #include "test/host_mm.h"
 #include "test/host_net.h"
@@ -20,7 +20,8 @@ struct seen {
 	uint32_t seq, ack;
 	uint8_t flags;
 	size_t len;
-	bool permitted;
+	bool permitted, ts;
+	uint32_t ts_val, ts_echo;
 	unsigned blocks;
 	struct block block[4];
 };
@@ -45,6 +46,11 @@ static void options_read(struct seen *s, const uint8_t *o, const uint8_t *end)
 		if (o[0] == 1) {
 			o++;
 			continue;
+		}
+		if (o[0] == 8) {
+			s->ts = true;
+			s->ts_val = load_be32(o + 2);
+			s->ts_echo = load_be32(o + 6);
 		}
 		if (o[0] == 4)
 			s->permitted = true;
@@ -131,6 +137,17 @@ static void hand_sack_one(uint32_t ack, uint32_t start, uint32_t end)
 	hand_sack(ack, &(struct block){start, end}, 1);
 }
 
+/* A segment with timestamps; the numbers as they stand in it. */
+static void hand_ts(uint32_t seq, uint32_t ack, uint8_t flags, size_t n, uint32_t val, uint32_t echo)
+{
+	uint8_t o[16] = {1, 1, 8, 10};
+
+	store_be32(o + 4, val);
+	store_be32(o + 8, echo);
+	memcpy(o + 12, (const uint8_t[]){2, 4, MSS >> 8, MSS & 255}, 4);
+	hand_options(seq, ack, flags, n, o, flags & SYN ? 16 : 12);
+}
+
 static int setup(void **s)
 {
 	uint8_t arp[42] = {[12] = 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
@@ -179,6 +196,22 @@ static void establish(bool sack)
 	assert_int_equal(tcp_accept(listener.c, &c), 0);
 	peer_take(&server, c);
 	tcp_set_nodelay(c, true);
+}
+
+static void establish_ts(uint32_t val)
+{
+	struct tcp_conn *c;
+
+	hand_ts(100, 0, SYN, 0, val, 0);
+	assert_int_equal(seen[0].flags, SYN | ACK);
+	assert_true(seen[0].ts);
+	assert_int_equal(seen[0].ts_echo, val);
+	us = seen[0].seq + 1;
+	hand_ts(101, us, ACK, 0, val, seen[0].ts_val);
+	assert_int_equal(tcp_accept(listener.c, &c), 0);
+	peer_take(&server, c);
+	tcp_set_nodelay(c, true);
+	tcp_set_quickack(c, true);
 }
 
 /* n segments on their way to the hand. */
@@ -429,6 +462,158 @@ static void damaged_options_are_counted_and_the_segment_is_taken(void **s)
 	assert_int_equal(stats()->fast_retransmits, 0);
 }
 
+/* ---- timestamps ---- */
+
+static void rfc7323_3_2_timestamps_are_used_when_both_ends_say_so(void **s)
+{
+	struct tcp_conn_info i;
+
+	(void)s;
+	establish_ts(7);
+	tcp_info(server.c, &i);
+	assert_true(i.timestamps);
+	assert_int_equal(i.mss, MSS - 12);
+	assert_int_equal(peer_send(&server, (uint8_t[2 * MSS]){0}, 2 * MSS), 2 * MSS);
+	seen_count = 0;
+	world_pass(&w, NS_PER_US);
+	assert_int_equal(seen_count, 3);
+	assert_int_equal(seen[0].len, MSS - 12);
+	assert_true(seen[0].ts && seen[1].ts && seen[2].ts);
+}
+
+static void rfc7323_3_2_a_peer_without_timestamps_gets_none(void **s)
+{
+	(void)s;
+	establish(true);
+	assert_false(seen[0].ts);
+	hand_ts(101, us, ACK, 10, 1, 1); /* and what it sends all the same says nothing */
+	hand_ts(111, us, ACK, 10, 0x80000000, 1);
+	assert_int_equal(tcp_unread(server.c), 20);
+}
+
+static void rfc7323_3_2_a_segment_without_the_option_is_dropped_but_a_reset_is_taken(void **s)
+{
+	(void)s;
+	establish_ts(7);
+	hand(101, 10);
+	assert_int_equal(seen_count, 0);
+	assert_int_equal(tcp_unread(server.c), 0);
+	assert_int_equal(stats()->drops[TCP_DROP_TIMESTAMP], 1);
+	hand_options(101, us, SYN, 0, NULL, 0); /* a peer that began anew */
+	assert_int_equal(seen[0].flags, ACK);
+	hand_options(101, us, RST, 0, NULL, 0);
+	assert_int_equal(tcp_state(server.c), TCP_CLOSED);
+}
+
+static void rfc7323_4_3_the_echo_is_of_what_the_acknowledgement_waited_for(void **s)
+{
+	(void)s;
+	establish_ts(1000);
+	tcp_set_quickack(server.c, false);
+	for (uint32_t i = 0; i < 8; i++) /* the quick acknowledgements of the start */
+		hand_ts(101 + i, us, ACK, 1, 1000 + i, 0);
+	hand_ts(109, us, ACK, 1, 1010, 0);
+	hand_ts(110, us, ACK, 1, 1020, 0); /* (A) delayed: of the first that is acknowledged */
+	world_pass(&w, 100 * NS_PER_MS);
+	assert_int_equal(seen[seen_count - 1].ack, 111);
+	assert_int_equal(seen[seen_count - 1].ts_echo, 1010);
+	hand_ts(131, us, ACK, 20, 1040, 0); /* (B) a hole: of the last that moved the window */
+	assert_int_equal(seen[0].ack, 111);
+	assert_int_equal(seen[0].ts_echo, 1010);
+	hand_ts(111, us, ACK, 20, 1030, 0); /* (C) the hole is filled: of what filled it */
+	assert_int_equal(seen[0].ack, 151);
+	assert_int_equal(seen[0].ts_echo, 1030);
+}
+
+static void rfc7323_5_3_an_old_timestamp_is_refused_also_around_zero(void **s)
+{
+	(void)s;
+	establish_ts(0xfffffff0);
+	hand_ts(101, us, ACK, 10, 0xffffffef, 0);
+	assert_int_equal(tcp_unread(server.c), 0);
+	assert_int_equal(seen[0].flags, ACK); /* answered */
+	assert_int_equal(seen[0].ack, 101);
+	hand_ts(101, us, ACK, 10, 0xfffffff0, 0);
+	hand_ts(111, us, ACK, 10, 5, 0); /* has wrapped */
+	assert_int_equal(tcp_unread(server.c), 20);
+	hand_ts(121, us, ACK, 10, 0xfffffff8, 0);
+	hand_ts(121, us, ACK, 10, 4, 0);
+	hand_ts(121, us, ACK, 10, 0x80000006, 0);
+	assert_int_equal(tcp_unread(server.c), 20);
+	assert_int_equal(stats()->drops[TCP_DROP_TIMESTAMP], 4);
+	hand_ts(121, us, ACK, 10, 0x80000004, 0); /* half a round later is still later */
+	assert_int_equal(tcp_unread(server.c), 30);
+}
+
+static void rfc7323_5_3_what_another_could_have_guessed_does_not_move_the_clock(void **s)
+{
+	(void)s;
+	establish_ts(1000);
+	hand_ts(101, us + 50000, ACK, 10, 0x70000000, 0); /* acknowledges what was never sent */
+	hand_ts(101, us, SYN, 0, 0x70000000, 0);
+	hand_ts(101 + 30000, us, ACK, 10, 0x70000000, 0); /* in the window, but not next */
+	hand_ts(101, us, ACK, 10, 1001, 0);
+	assert_int_equal(tcp_unread(server.c), 10);
+}
+
+static void rfc7323_5_5_a_number_grows_old_in_24_days(void **s)
+{
+	(void)s;
+	establish_ts(1000);
+	world_pass(&w, 23 * 86400 * NS_PER_SEC);
+	hand_ts(101, us, ACK, 10, 999, 0);
+	assert_int_equal(tcp_unread(server.c), 0);
+	world_pass(&w, 2 * 86400 * NS_PER_SEC);
+	hand_ts(101, us, ACK, 10, 999, 0);
+	assert_int_equal(tcp_unread(server.c), 10);
+}
+
+static void rfc7323_5_2_a_reset_needs_no_timestamp_that_is_new(void **s)
+{
+	(void)s;
+	establish_ts(1000);
+	hand_ts(101, us, RST, 0, 5, 0);
+	assert_int_equal(tcp_state(server.c), TCP_CLOSED);
+}
+
+static void rfc7323_4_a_retransmission_is_timed_by_its_echo(void **s)
+{
+	struct tcp_conn_info i;
+	uint32_t first;
+
+	(void)s;
+	establish_ts(1000);
+	seen_count = 0;
+	assert_int_equal(peer_send(&server, "x", 1), 1);
+	world_pass(&w, 400 * NS_PER_MS);
+	assert_true(seen_count >= 2); /* sent again */
+	first = seen[0].ts_val;
+	assert_int_not_equal(seen[1].ts_val, first);
+	hand_ts(101, us + 1, ACK, 0, 1001, first); /* the first copy was slow: all of 400 ms */
+	tcp_info(server.c, &i);
+	assert_in_range(i.rtt_us, 40000, 60000); /* an eighth of that */
+	assert_int_equal(peer_send(&server, "x", 1), 1);
+	world_pass(&w, 2000 * NS_PER_MS);
+	hand_ts(101, us + 2, ACK, 0, 1001, first + 0x70000000); /* an echo of nothing */
+	tcp_info(server.c, &i);
+	assert_in_range(i.rtt_us, 40000, 60000);
+}
+
+static void rfc6191_a_later_timestamp_lets_a_new_call_end_time_wait(void **s)
+{
+	(void)s;
+	establish_ts(1000);
+	tcp_shutdown(server.c, false, true);
+	world_pass(&w, NS_PER_MS);
+	hand_ts(101, us + 1, FIN | ACK, 0, 1001, 0);
+	assert_int_equal(tcp_state(server.c), TCP_TIME_WAIT);
+	hand_ts(50, 0, SYN, 0, 1000, 0);
+	assert_int_equal(seen[0].flags, ACK);
+	hand_ts(50, 0, SYN, 0, 1002, 0);
+	assert_int_equal(seen[0].flags, SYN | ACK);
+	assert_int_equal(seen[0].ack, 51);
+}
+
 /* ---- transfers ---- */
 
 static bool all_arrived(void *arg)
@@ -456,6 +641,8 @@ static struct tcp_stats transfer(const struct world_config *cfg, bool sack0, boo
 	world_init(&v, cfg);
 	tcp_set_sack(v.net[0]->tcp, sack0);
 	tcp_set_sack(v.net[1]->tcp, sack1);
+	tcp_set_timestamps(v.net[0]->tcp, cfg->seed % 5 != 1);
+	tcp_set_timestamps(v.net[1]->tcp, cfg->seed % 5 != 2);
 	if (!pair_open(&q, &v, 80))
 		fail_msg("seed %llu: no connection", (unsigned long long)cfg->seed);
 	q.client.to_send = n;
@@ -526,6 +713,16 @@ int main(void)
 		T(rfc2018_5_after_a_timeout_what_is_told_anew_is_skipped),
 		T(a_full_scoreboard_forgets_the_highest_ranges),
 		T(damaged_options_are_counted_and_the_segment_is_taken),
+		T(rfc7323_3_2_timestamps_are_used_when_both_ends_say_so),
+		T(rfc7323_3_2_a_peer_without_timestamps_gets_none),
+		T(rfc7323_3_2_a_segment_without_the_option_is_dropped_but_a_reset_is_taken),
+		T(rfc7323_4_3_the_echo_is_of_what_the_acknowledgement_waited_for),
+		T(rfc7323_5_3_an_old_timestamp_is_refused_also_around_zero),
+		T(rfc7323_5_3_what_another_could_have_guessed_does_not_move_the_clock),
+		T(rfc7323_5_5_a_number_grows_old_in_24_days),
+		T(rfc7323_5_2_a_reset_needs_no_timestamp_that_is_new),
+		T(rfc7323_4_a_retransmission_is_timed_by_its_echo),
+		T(rfc6191_a_later_timestamp_lets_a_new_call_end_time_wait),
 		cmocka_unit_test(all_arrives_with_and_without_it_at_either_end),
 		cmocka_unit_test(lost_segments_cost_far_fewer_timeouts_with_it),
 	};
