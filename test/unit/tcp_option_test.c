@@ -192,6 +192,7 @@ static void establish(bool sack)
 	assert_int_equal(seen[0].permitted, sack);
 	us = seen[0].seq + 1;
 	them = 101;
+	world_pass(&w, 50 * NS_PER_MS); /* the round trip: no loss probe comes in between */
 	hand(101, 0);
 	assert_int_equal(tcp_accept(listener.c, &c), 0);
 	peer_take(&server, c);
@@ -394,8 +395,10 @@ static void rfc2018_8_asking_for_what_was_told_forgets_it(void **s)
 	hand_sack_one(0, 2 * MSS, 4 * MSS);
 	hand_sack(2 * MSS, NULL, 0);
 	assert_int_equal(stats()->sack_reneged, 1);
+	seen_count = 0;
 	world_pass(&w, 2 * NS_PER_SEC);
-	assert_int_equal(seen[0].seq, us + 2 * MSS);
+	assert_int_equal(seen[0].seq, us + 5 * MSS); /* the loss probe, then the timeout */
+	assert_int_equal(seen[1].seq, us + 2 * MSS);
 	hand_sack(6 * MSS, NULL, 0);
 	assert_int_equal(tcp_unsent(server.c), 0);
 }
@@ -460,6 +463,61 @@ static void damaged_options_are_counted_and_the_segment_is_taken(void **s)
 	hand_sack_one(0, 0, 500);
 	assert_int_equal(stats()->sack_damaged, want + 4);
 	assert_int_equal(stats()->fast_retransmits, 0);
+}
+
+/* ---- the loss probe ---- */
+
+static void rfc8985_7_a_lost_end_is_repaired_without_a_timeout(void **s)
+{
+	(void)s;
+	establish(true);
+	send_segments(6);
+	hand_sack(MSS, NULL, 0);
+	world_pass(&w, 300 * NS_PER_MS); /* more than two round trips, less than the timeout behind it */
+	assert_int_equal(stats()->loss_probes, 1);
+	assert_int_equal(seen_count, 1);
+	assert_int_equal(seen[0].seq, us + 5 * MSS);
+	hand_sack_one(MSS, 5 * MSS, 6 * MSS); /* four are lost: all of them go again as the window lets them */
+	assert_int_equal(seen[0].seq, us + MSS);
+	for (uint32_t i = 2; i < 5; i++)
+		hand_sack_one(i * MSS, 5 * MSS, 6 * MSS);
+	hand_sack(6 * MSS, NULL, 0);
+	assert_int_equal(tcp_unsent(server.c), 0);
+	assert_int_equal(stats()->timeouts, 0);
+	assert_int_equal(stats()->retransmits, 5);
+}
+
+static void rfc8985_7_4_only_a_probe_that_repaired_a_loss_halves_the_window(void **s)
+{
+	struct tcp_conn_info before, i;
+
+	(void)s;
+	establish(true);
+	send_segments(6);
+	world_pass(&w, 150 * NS_PER_MS);
+	assert_int_equal(stats()->loss_probes, 1);
+	tcp_info(server.c, &before);
+	hand_sack_one(6 * MSS, 5 * MSS, 6 * MSS); /* all had come; the acknowledgement was lost */
+	tcp_info(server.c, &i);
+	assert_true(i.cwnd >= before.cwnd);
+	send_segments(6);
+	world_pass(&w, 220 * NS_PER_MS);
+	assert_int_equal(stats()->loss_probes, 2);
+	hand_sack(12 * MSS, NULL, 0);
+	tcp_info(server.c, &i);
+	assert_int_equal(i.ssthresh, 3 * MSS);
+	assert_true(i.cwnd < before.cwnd / 2);
+	assert_int_equal(stats()->timeouts, 0);
+}
+
+static void rfc8985_7_2_one_probe_goes_before_the_timeout(void **s)
+{
+	(void)s;
+	establish(true);
+	send_segments(6);
+	world_pass(&w, 3 * NS_PER_SEC);
+	assert_int_equal(stats()->loss_probes, 1);
+	assert_in_range(stats()->timeouts, 3, 4);
 }
 
 /* ---- timestamps ---- */
@@ -623,16 +681,8 @@ static bool all_arrived(void *arg)
 	return (q->client.eof && q->server.eof) || q->client.error || q->server.error || q->client.wrong || q->server.wrong;
 }
 
-/* Lose one in fifty of the segments with data. */
-static bool lose_data(void *arg, uint8_t *f, size_t len)
-{
-	(void)arg;
-	(void)f;
-	return len < 500 || !sim_chance(20000);
-}
-
 /* sack: of end 0 and end 1. Returns what the sender counted. */
-static struct tcp_stats transfer(const struct world_config *cfg, bool sack0, bool sack1, uint64_t n, bool lossy)
+static struct tcp_stats transfer(const struct world_config *cfg, bool sack0, bool sack1, uint64_t n)
 {
 	struct tcp_stats t;
 	struct world v;
@@ -650,8 +700,6 @@ static struct tcp_stats transfer(const struct world_config *cfg, bool sack0, boo
 	q.client.shut_after = q.server.shut_after = true;
 	peer_wake(&q.client);
 	peer_wake(&q.server);
-	if (lossy)
-		v.link.end[0].filter = lose_data;
 	world_run(&v, all_arrived, &q, 4000 * NS_PER_SEC);
 	if (q.server.received != n || q.client.received != n / 10 || q.server.wrong || q.client.wrong)
 		fail_msg("seed %llu: server has %llu, client %llu", (unsigned long long)cfg->seed,
@@ -676,7 +724,7 @@ static void all_arrives_with_and_without_it_at_either_end(void **s)
 						      .delay_ns = (1 + seed % 10) * NS_PER_MS},
 					   .netif_flags = seed % 2 ? NETIF_CSUM | NETIF_TSO4 : 0};
 
-		transfer(&cfg, seed % 4 != 1, seed % 4 != 2, 100000 + seed * 1997, false);
+		transfer(&cfg, seed % 4 != 1, seed % 4 != 2, 100000 + seed * 1997);
 	}
 }
 
@@ -686,12 +734,12 @@ static void lost_segments_cost_far_fewer_timeouts_with_it(void **s)
 
 	(void)s;
 	for (uint64_t seed = 1; seed <= 5; seed++) {
-		struct world_config cfg = {.seed = seed, .faults = {.delay_ns = NS_PER_MS}};
+		struct world_config cfg = {.seed = seed, .faults = {.loss_ppm = 20000, .delay_ns = NS_PER_MS}};
 
-		with += transfer(&cfg, true, true, 3000000, true).timeouts;
-		without += transfer(&cfg, true, false, 3000000, true).timeouts;
+		with += transfer(&cfg, true, true, 3000000).timeouts;
+		without += transfer(&cfg, true, false, 3000000).timeouts;
 	}
-	if (with * 2 > without)
+	if (with * 4 > without)
 		fail_msg("timeouts: %llu with, %llu without", (unsigned long long)with, (unsigned long long)without);
 }
 
@@ -713,6 +761,9 @@ int main(void)
 		T(rfc2018_5_after_a_timeout_what_is_told_anew_is_skipped),
 		T(a_full_scoreboard_forgets_the_highest_ranges),
 		T(damaged_options_are_counted_and_the_segment_is_taken),
+		T(rfc8985_7_a_lost_end_is_repaired_without_a_timeout),
+		T(rfc8985_7_4_only_a_probe_that_repaired_a_loss_halves_the_window),
+		T(rfc8985_7_2_one_probe_goes_before_the_timeout),
 		T(rfc7323_3_2_timestamps_are_used_when_both_ends_say_so),
 		T(rfc7323_3_2_a_peer_without_timestamps_gets_none),
 		T(rfc7323_3_2_a_segment_without_the_option_is_dropped_but_a_reset_is_taken),

@@ -14,7 +14,8 @@
  *
  * Not there: ECN, urgent data (its bytes are ordinary data), path MTU probing.
  *
- * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 2018, 2883 and 6675 (SACK), 6928 (IW10), 7323 (window
+ * Source: RFC 9293, 6298 (timeout), 5681 and 6582 (congestion, NewReno), 2018, 2883 and 6675 (SACK), 8985 7 (loss
+ * probe), 6928 (IW10), 7323 (window
  * scale, timestamps), 5961 (blind attacks), 6528 (initial sequence), tcp(7).
  */
 #pragma once
@@ -80,6 +81,7 @@ struct tcp_stats {
 	uint64_t sack_forgotten; /* the scoreboard was full */
 	uint64_t sack_reneged;	 /* the peer threw away what it had told */
 	uint64_t lost_again;	 /* a retransmission was lost */
+	uint64_t loss_probes;
 	uint64_t drops[TCP_DROPS];
 };
 

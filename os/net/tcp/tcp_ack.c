@@ -117,6 +117,8 @@ static void sack_news(struct tcp_conn *c)
 		lost_again(c);
 		return;
 	}
+	if (c->probed && sack_top(c) == c->probe_end)
+		c->gone = c->probe_end; /* what was sent two round trips before the probe would have come */
 	if (c->dupacks < 3 && sack_lost_edge(c) == c->snd_una)
 		return;
 	if ((c->recover_valid && seq_lt(c->snd_una, c->recover)) || seq_lt(c->snd_nxt, c->snd_max))
@@ -227,12 +229,17 @@ static void new_ack(struct tcp_conn *c, const struct tcp_seg *g)
 	if (seq_lt(c->snd_nxt, ack))
 		c->snd_nxt = ack;
 	sack_acked(c);
+	if (c->probed && !c->recovering && seq_ge(ack, c->probe_end)) {
+		c->ssthresh = MAX(flight / 2, 2u * c->mss); /* RFC 8985 7.4.2: the loss that the probe repaired counts */
+		c->cwnd = MIN(c->cwnd, c->ssthresh);
+	}
+	c->probed = false;
 	c->retries = 0;
 	c->soft_error = 0;
 	if (c->snd_una == c->snd_max)
 		due_clear(c, DUE_REXMT);
 	else
-		due_set(c, DUE_REXMT, c->rto_ns);
+		rexmt_set(c);
 	if (c->recovering) {
 		recovery_ack(c, acked);
 	} else {

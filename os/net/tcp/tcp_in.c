@@ -111,7 +111,6 @@ static void syn_apply(struct tcp_conn *c, const struct tcp_seg *g)
 	c->snd_shift = c->wscale_ok ? (uint8_t)g->wscale : 0;
 	c->rcv_shift = c->wscale_ok ? TCP_WSCALE : 0;
 	c->sack_ok = g->sack_permitted && !c->s->sack_off;
-	sack_forget(c);
 	c->ts_ok = g->ts && !c->s->ts_off;
 	if (c->ts_ok) {
 		c->mss = (uint16_t)(c->mss - TCP_TS_BYTES); /* RFC 6691 */
@@ -128,6 +127,8 @@ static void conn_established(struct tcp_conn *c)
 {
 	c->state = TCP_ESTABLISHED;
 	c->retries = 0;
+	c->probe = c->probed = false;
+	sack_forget(c);
 	keep_touch(c);
 	if (c->keep.on)
 		due_set(c, DUE_KEEP, c->keep.idle_s * NS_PER_SEC);

@@ -364,9 +364,10 @@ static void sent(struct tcp_conn *c, uint32_t n)
 		c->retransmits++;
 		c->s->stats.retransmits++;
 	}
-	if (c->due[DUE_REXMT] == DEADLINE_NONE || c->persist) {
+	/* RFC 8985 7.2: the loss probe waits from the last segment on. */
+	if (c->due[DUE_REXMT] == DEADLINE_NONE || c->persist || (c->sack_ok && !c->probed && !c->retries)) {
 		c->persist = false;
-		due_set(c, DUE_REXMT, c->rto_ns);
+		rexmt_set(c);
 	}
 	c->quick_left = 0; /* answers carry the acknowledgement from now on */
 }
@@ -406,6 +407,7 @@ static void hold(struct tcp_conn *c)
 	}
 	if (c->snd_una == c->snd_max || seq_lt(c->snd_nxt, c->snd_max)) {
 		c->persist = c->snd_una == c->snd_max;
+		c->probe = false;
 		due_set(c, DUE_REXMT, c->rto_ns);
 	}
 }
@@ -506,9 +508,22 @@ uint32_t output_hole(struct tcp_conn *c, struct tcp_range hole)
 	c->s->stats.retransmits++;
 	if (hole.start == c->snd_una) {
 		c->head_mark = c->snd_max;
-		due_set(c, DUE_REXMT, c->rto_ns);
+		rexmt_set(c);
 	}
 	return n;
+}
+
+/* RFC 8985 7.3: the last segment; when the peer has that, or in a recovery (unlike there), the first hole. */
+void output_loss_probe(struct tcp_conn *c)
+{
+	uint32_t from = c->snd_max - MIN(c->snd_max - c->snd_una, (uint32_t)c->mss);
+	struct tcp_range hole = {seq_gt(from, sack_top(c)) ? from : sack_top(c), c->snd_max};
+
+	if (c->recovering || !seq_lt(hole.start, hole.end))
+		sack_hole(c, c->snd_una, c->snd_max, &hole);
+	c->probe_end = c->snd_max;
+	c->s->stats.loss_probes++;
+	output_hole(c, hole);
 }
 
 void output_retransmit(struct tcp_conn *c)

@@ -34,6 +34,8 @@
 #define TCP_RTO_MIN_NS (200u * NS_PER_MS)   /* Linux TCP_RTO_MIN; RFC 6298 would have 1 s, which peers with delayed ACK bear */
 #define TCP_RTO_MAX_NS (120u * NS_PER_SEC)  /* Linux TCP_RTO_MAX */
 #define TCP_DELACK_NS (40u * NS_PER_MS)	    /* Linux TCP_DELACK_MIN */
+#define TCP_PROBE_SLACK_NS (2u * NS_PER_MS) /* RFC 8985 7.2 leaves it open; Linux TCP_TIMEOUT_MIN */
+#define TCP_PEER_DELACK_NS (200u * NS_PER_MS) /* RFC 8985 7.2 WCDelAckT */
 #define TCP_CORK_NS (200u * NS_PER_MS)	    /* tcp(7), TCP_CORK */
 #define TCP_SYN_RETRIES 6u		    /* Linux tcp_syn_retries */
 #define TCP_SYNACK_RETRIES 5u		    /* Linux tcp_synack_retries */
@@ -98,6 +100,8 @@ struct tcp_conn {
 	bool recover_valid; /* recover is meaningful */
 	bool timing;	    /* rtt_seq is being timed */
 	bool persist;	    /* DUE_REXMT is the window probe */
+	bool probe;	    /* DUE_REXMT is the loss probe: RFC 8985 7 */
+	bool probed;	    /* it was sent, and not answered yet */
 	bool syn_seen;	    /* our SYN was acknowledged */
 
 	uint32_t iss, snd_una, snd_nxt, snd_max, snd_wnd, snd_wl1, snd_wl2, snd_wnd_max;
@@ -127,6 +131,8 @@ struct tcp_conn {
 	struct tcp_range duplicate;	      /* to be told once; empty: none */
 	struct tcp_range board[TCP_BOARD_MAX]; /* what the peer has behind snd_una */
 	uint32_t high_rxt;  /* recovering: holes below were sent again */
+	uint32_t gone;	    /* holes below are lost, as a loss probe told */
+	uint32_t probe_end; /* snd_max when the loss probe was sent */
 	uint32_t head_mark; /* snd_max when the first hole was sent again, or later */
 
 	uint64_t srtt_ns, rttvar_ns, rto_ns, rtt_start_ns;
@@ -301,6 +307,7 @@ uint32_t send_queue_refer(struct tcp_conn *c, struct packet *k, uint32_t seq, ui
 /* tcp_out.c */
 void tcp_output(struct tcp_conn *c);
 void output_forced(struct tcp_conn *c);	   /* without Nagle and cork */
+void output_loss_probe(struct tcp_conn *c);
 void output_retransmit(struct tcp_conn *c); /* one segment at snd_una */
 /* One segment of what the peer has not; returns the numbers it takes, 0: nothing went out. */
 uint32_t output_hole(struct tcp_conn *c, struct tcp_range hole);
@@ -316,5 +323,6 @@ void ack_soon(struct tcp_conn *c); /* at the end of the batch */
 /* tcp_timer.c */
 void due_set(struct tcp_conn *c, enum tcp_due d, uint64_t in_ns);
 void due_clear(struct tcp_conn *c, enum tcp_due d);
+void rexmt_set(struct tcp_conn *c); /* DUE_REXMT, for data in flight: the loss probe or the timeout */
 void conn_timer(struct timer *t);
 void keep_touch(struct tcp_conn *c); /* a segment came: idle starts anew */

@@ -111,8 +111,11 @@ bool sack_take(struct tcp_conn *c, const struct tcp_seg *g)
 	for (unsigned i = 0; i < g->sack_count; i++) {
 		struct tcp_range r = g->sack[i];
 
-		if (seq_lt(r.start, r.end) && seq_le(r.end, una))
-			continue; /* RFC 2883: it came twice; or an old acknowledgement */
+		if (seq_lt(r.start, r.end) && seq_le(r.end, una)) {
+			/* RFC 2883: it came twice; or an old acknowledgement. RFC 8985 7.4: so the probe repaired nothing. */
+			c->probed = c->probed && r.end != c->probe_end;
+			continue;
+		}
 		if (!seq_lt(r.start, r.end) || seq_le(r.start, una) || seq_gt(r.end, c->snd_max)) {
 			c->s->stats.sack_damaged++;
 			continue;
@@ -125,7 +128,7 @@ bool sack_take(struct tcp_conn *c, const struct tcp_seg *g)
 void sack_forget(struct tcp_conn *c)
 {
 	c->board_count = 0;
-	c->high_rxt = c->snd_una;
+	c->high_rxt = c->gone = c->snd_una;
 }
 
 void sack_acked(struct tcp_conn *c)
@@ -143,6 +146,8 @@ void sack_acked(struct tcp_conn *c)
 	memmove(c->board, c->board + gone, c->board_count * sizeof(c->board[0]));
 	if (seq_lt(c->high_rxt, c->snd_una))
 		c->high_rxt = c->snd_una;
+	if (seq_lt(c->gone, c->snd_una))
+		c->gone = c->snd_una;
 }
 
 /* ---- sending: what the board says ---- */
@@ -152,7 +157,10 @@ uint32_t sack_top(const struct tcp_conn *c)
 	return c->board_count ? c->board[c->board_count - 1].end : c->snd_una;
 }
 
-/* RFC 6675 4 IsLost, which holds for all holes below one point: three ranges, or more than two segments, are above it. */
+/*
+ * RFC 6675 4 IsLost, which holds for all holes below one point: three ranges, or more than two segments, are above it.
+ * Or a loss probe, which was sent long after.
+ */
 uint32_t sack_lost_edge(const struct tcp_conn *c)
 {
 	uint32_t bytes = 0;
@@ -163,9 +171,9 @@ uint32_t sack_lost_edge(const struct tcp_conn *c)
 
 		bytes += r->end - r->start;
 		if (++n >= DUP_THRESH || bytes > (DUP_THRESH - 1) * c->mss)
-			return r->start;
+			return seq_gt(c->gone, r->start) ? c->gone : r->start;
 	}
-	return c->snd_una;
+	return c->gone;
 }
 
 uint32_t sack_bytes(const struct tcp_conn *c, uint32_t edge)

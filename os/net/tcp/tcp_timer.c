@@ -32,6 +32,18 @@ void due_clear(struct tcp_conn *c, enum tcp_due d)
 	c->due[d] = DEADLINE_NONE;
 }
 
+/* RFC 8985 7.2: when nothing comes back for two round trips, a probe is sooner than the timeout, once. */
+void rexmt_set(struct tcp_conn *c)
+{
+	uint64_t wait = 2 * c->srtt_ns + TCP_PROBE_SLACK_NS;
+
+	if (c->snd_max - c->snd_una < 2u * c->mss)
+		wait += TCP_PEER_DELACK_NS; /* it may wait for a second segment */
+	c->probe = c->sack_ok && c->srtt_ns && !c->probed && !c->retries && wait < c->rto_ns && conn_synchronized(c) &&
+		   !(c->route.nif->flags & NETIF_LOOPBACK); /* which loses nothing */
+	due_set(c, DUE_REXMT, c->probe ? wait : c->rto_ns);
+}
+
 static unsigned retry_limit(const struct tcp_conn *c)
 {
 	if (c->state == TCP_SYN_SENT)
@@ -86,6 +98,12 @@ static void on_rexmt(struct tcp_conn *c)
 {
 	if (c->persist) {
 		on_persist(c);
+		return;
+	}
+	if (c->probe) {
+		c->probed = true;
+		output_loss_probe(c);
+		rexmt_set(c);
 		return;
 	}
 	if (retry_count(c)) {
