@@ -139,7 +139,11 @@ struct trap_frame; /* arch/x86_64/regs.h */
 _Noreturn void os_main(void);
 
 /* Bits that the platform sets when an event came while OS code ran; looked at on the way back to the program. */
-enum os_attention_bit { OS_ATTENTION_TICK = 1, OS_ATTENTION_SIGNAL = 2 };
+enum os_attention_bit {
+	OS_ATTENTION_TICK = 1,
+	OS_ATTENTION_SIGNAL = 2,
+	OS_ATTENTION_FRAME = 4 /* the current thread's frame was changed: restore all of it */
+};
 extern volatile uint32_t os_attention;
 
 enum plat_trap_kind {

@@ -67,7 +67,7 @@ arch_gate:
 	.hidden arch_trap_enter
 	.type arch_trap_enter, @function
 arch_trap_enter:
-	/* The program's direction, alignment check and nested task flags; iretq faults with the last. */
+	/* Not the program's direction and alignment check flags. */
 	pushq $EFLAGS_USER
 	popfq
 	call os_upcall_trap
@@ -78,6 +78,9 @@ arch_trap_enter:
 	.hidden arch_resume
 	.type arch_resume, @function
 arch_resume:
+	/* A patched call comes with the program's flags, and iretq faults with the nested task flag. */
+	pushq $EFLAGS_USER
+	popfq
 	movq TF_R15(%rsp), %r15
 	movq TF_R14(%rsp), %r14
 	movq TF_R13(%rsp), %r13

@@ -50,6 +50,10 @@ static bool return_work(struct trap_frame *f)
 
 	t->full_restore = false;
 	for (;;) {
+		if (os_attention & OS_ATTENTION_FRAME) {
+			__atomic_fetch_and(&os_attention, ~(uint32_t)OS_ATTENTION_FRAME, __ATOMIC_RELAXED);
+			changed = true;
+		}
 		if (os_attention & OS_ATTENTION_TICK)
 			sched_tick();
 		if (os_attention & OS_ATTENTION_SIGNAL)
@@ -61,7 +65,7 @@ static bool return_work(struct trap_frame *f)
 			syscall_dispatch(f);
 			continue;
 		}
-		if (!(os_attention & (OS_ATTENTION_TICK | OS_ATTENTION_SIGNAL)) && !t->interrupted)
+		if (!os_attention && !t->interrupted)
 			return changed;
 	}
 }

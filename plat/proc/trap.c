@@ -14,6 +14,7 @@
 #include "plat/proc/proc_priv.h"
 
 #define SIG_SETMASK 2
+#define EFLAGS_AC 0x40000ULL
 #define SA_SIGINFO 4
 #define SA_RESTORER 0x04000000
 #define SA_ONSTACK 0x08000000
@@ -114,8 +115,24 @@ static _Noreturn void os_fault(const struct host_ucontext *c, const struct host_
 	plat_exit(128 + info->signo);
 }
 
+/*
+ * OS code that a patched call entered runs with the program's alignment check flag, and is not written for that. Take the
+ * flag away, and give it back with the frame.
+ */
+static bool alignment_check(int signo, struct host_ucontext *c)
+{
+	if (signo != SIGBUS || !(c->eflags & EFLAGS_AC) || !in_os(c->rip))
+		return false;
+	c->eflags &= ~EFLAGS_AC;
+	arch_thread_frame((const struct arch_thread *)sched_current)->eflags |= EFLAGS_AC;
+	os_attention |= OS_ATTENTION_FRAME;
+	return true;
+}
+
 static void on_fault(int signo, struct host_siginfo *info, struct host_ucontext *c)
 {
+	if (alignment_check(signo, c))
+		return;
 	if (c->rip >= (uint64_t)ucopy_raw_start && c->rip < (uint64_t)ucopy_raw_end && signo != SIGSYS) {
 		c->rip = (uint64_t)ucopy_raw_fault;
 		return;

@@ -60,6 +60,27 @@ static void direction(void)
 	V(same);
 }
 
+/* Copies at odd addresses with the alignment check flag set: it is the program's own, not the system's. */
+static void alignment(void)
+{
+	static char buf[100];
+	int fd[2], good = 0;
+
+	C(pipe(fd));
+	flags_set(AC);
+	for (int i = 0; i < 100; i++) {
+		long w, r;
+
+		__asm__ volatile("movl $1, %%eax; syscall" : "=&a"(w) : "D"((long)fd[1]), "S"(buf + 1), "d"(33L) : "rcx", "r11", "memory");
+		__asm__ volatile("xorl %%eax, %%eax; syscall" : "=&a"(r) : "D"((long)fd[0]), "S"(buf + 3), "d"(33L) : "rcx", "r11", "memory");
+		good += w == 33 && r == 33;
+	}
+	int kept = flags_take(AC) == AC;
+
+	V(good);
+	V(kept);
+}
+
 int main(void)
 {
 	pthread_t t;
@@ -67,6 +88,7 @@ int main(void)
 	int ok = 1;
 
 	direction();
+	alignment();
 	signal(SIGTRAP, on_trap);
 	for (int i = 0; i < 100; i++)
 		ok &= syscall(SYS_gettid) == getpid();
