@@ -2,7 +2,7 @@
 /*
  * Frames from anybody into a network stack that has a TCP listener, a TCP connection and UDP endpoints.
  *
- * The first byte chooses offload. Then records: kind, a length byte, that many bytes. What the stack says is read as well, so
+ * The first byte chooses offload and options. Then records: kind, a length byte, that many bytes. What the stack says is read as well, so
  * that a record can be a segment that fits the connection but for the bytes that differ:
  *   0 a raw frame       1 a segment for the connection, record bytes XORed over its TCP header, then payload
  *   2 the same, for the listener                3 a datagram for a UDP endpoint, or an ICMP message
@@ -262,10 +262,13 @@ static void start(struct fuzz *z, uint8_t flags)
 	net_flush(z->net);
 	z->ack[0] = 1000;
 	if (!(flags & 4)) {
-		uint8_t syn[20] = {0};
+		/* ACK becomes SYN+ACK, and 5 words 8: selective acknowledgement, window scale 7, segments of 1460 bytes */
+		const uint8_t syn[32] = {[12] = 0xd0, [13] = 2, [20] = 1, 1, 4, 2, 1, 3, 3, 7, 2, 4, 5, 180};
 
-		syn[13] = 2; /* ACK becomes SYN+ACK */
-		tcp_frame(z, 0, 16, syn, sizeof(syn));
+		if (flags & 8)
+			tcp_frame(z, 0, 16, syn, sizeof(syn));
+		else
+			tcp_frame(z, 0, 16, (const uint8_t[20]){[13] = 2}, 20);
 	}
 }
 
