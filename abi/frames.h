@@ -27,8 +27,7 @@ struct vnet_hdr {
 _Static_assert(sizeof(struct vnet_hdr) == 10, "virtio 1.2 5.1.6, without num_buffers");
 
 struct frame_rec {
-	uint16_t len_units; /* unused, 0 */
-	uint16_t pad;
+	uint32_t reserved; /* 0 */
 	uint32_t len;
 };
 

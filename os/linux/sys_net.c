@@ -109,7 +109,9 @@ int64_t sys_socketpair(struct trap_frame *f)
 	return fd[1];
 }
 
-int64_t sys_bind(struct trap_frame *f)
+/* bind and connect: a socket and an address. */
+static int with_addr(const struct trap_frame *f,
+		     int (*op)(struct file *file, const struct sock_caller *who, const void *addr, unsigned len))
 {
 	uint8_t addr[SOCK_ADDR_MAX];
 	struct sock_caller who;
@@ -121,9 +123,14 @@ int64_t sys_bind(struct trap_frame *f)
 	caller_init(&who);
 	err = addr_in(addr, f->rsi, (uint32_t)f->rdx);
 	if (!err)
-		err = sock_bind(file, &who, addr, (uint32_t)f->rdx);
+		err = op(file, &who, addr, (uint32_t)f->rdx);
 	file_put(file);
 	return err;
+}
+
+int64_t sys_bind(struct trap_frame *f)
+{
+	return with_addr(f, sock_bind);
 }
 
 int64_t sys_listen(struct trap_frame *f)
@@ -169,19 +176,7 @@ int64_t sys_accept4(struct trap_frame *f)
 
 int64_t sys_connect(struct trap_frame *f)
 {
-	uint8_t addr[SOCK_ADDR_MAX];
-	struct sock_caller who;
-	struct file *file = sys_file_get(f->rdi);
-	int err;
-
-	if (!file)
-		return -EBADF;
-	caller_init(&who);
-	err = addr_in(addr, f->rsi, (uint32_t)f->rdx);
-	if (!err)
-		err = sock_connect(file, &who, addr, (uint32_t)f->rdx);
-	file_put(file);
-	return err;
+	return with_addr(f, sock_connect);
 }
 
 int64_t sys_shutdown(struct trap_frame *f)

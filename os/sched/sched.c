@@ -34,7 +34,6 @@ static struct thread *dead;
 static struct thread start_thread; /* the start-up code, until sched_run */
 static bool tick_armed;
 static uint64_t tick_at_ns; /* when it comes, while armed */
-static uint32_t source_wants;
 static uint64_t spin_ns;
 static uint64_t ran_since_ns; /* since when the current thread's time has not been added up; 0 while idle */
 
@@ -121,18 +120,13 @@ static void tick_rearm(void)
 		sched_tick_arm();
 }
 
-static bool poll_sources(uint32_t events)
+static void poll_sources(uint32_t events)
 {
-	bool woke = false;
-
-	source_wants = 0;
 	list_for_each_safe(pos, tmp, &sources) {
 		struct sched_source *s = list_entry(pos, struct sched_source, link);
 
-		woke |= s->poll(s, events & s->want);
-		source_wants |= s->want;
+		s->poll(s, events & s->want);
 	}
-	return woke;
 }
 
 void sched_poll(void)
@@ -176,9 +170,9 @@ static void idle(void)
 		poll_sources(0);
 		if (!list_empty(&run_queue) || sched_current->state == THREAD_RUNNABLE)
 			return;
-		if (now - start < spin_ns && source_wants & PLAT_EV_FRAMES)
+		if (now - start < spin_ns && wants_now() & PLAT_EV_FRAMES)
 			continue;
-		events = plat_wait(source_wants | PLAT_EV_SIGNAL, time_next_deadline());
+		events = plat_wait(wants_now() | PLAT_EV_SIGNAL, time_next_deadline());
 		spin_ns = events & PLAT_EV_FRAMES && time_mono_ns() - start < SPIN_PAYS_NS ? SPIN_NS : 0;
 		if (os_attention & OS_ATTENTION_TICK) {
 			attention_clear_tick();
