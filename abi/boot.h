@@ -13,7 +13,7 @@
 #include "base/types.h"
 
 #define BOOT_MAGIC 0x746f6f6268746970ULL /* "pithboot", little endian */
-#define BOOT_VERSION 1
+#define BOOT_VERSION 2
 
 enum boot_platform { BOOT_PLAT_PROC = 1, BOOT_PLAT_EXO = 2 };
 
@@ -25,6 +25,7 @@ enum boot_handle {
 	BOOT_H_PACK = 3,   /* the packed file system (abi/pack.h) */
 	BOOT_H_FRAMES = 4, /* Ethernet frames */
 	BOOT_H_BROKER = 5, /* requests of abi/broker.h */
+	BOOT_H_DISK = 6,   /* a block device: boot_info.disk */
 	BOOT_H_FIRST_FREE = 8
 };
 
@@ -34,14 +35,18 @@ enum boot_flag {
 	BOOT_F_TTY_OUT = 1 << 2,
 	BOOT_F_TTY_ERR = 1 << 3,
 	BOOT_F_JIT = 1 << 4,	    /* the manifest lets the program make code */
-	BOOT_F_PACK_MAPPED = 1 << 5 /* pack_addr is set */
+	BOOT_F_PACK_MAPPED = 1 << 5, /* pack_addr is set */
+	BOOT_F_MAP_FILES = 1 << 6,   /* files of volumes can be mapped (plat_mem_map) */
+	BOOT_F_CHANNEL = 1 << 7,     /* streams and signals go through abi/channel.h (BOOT_PLAT_EXO) */
+	BOOT_F_FIXED = 1 << 8	     /* no chance in the choice of addresses: somebody is debugging */
 };
 
 enum boot_net_flag {
 	BOOT_NET_CSUM = 1 << 0,	 /* every frame carries a struct vnet_hdr; checksums may be left to the other side */
 	BOOT_NET_TSO4 = 1 << 1,	 /* TCPv4 segments of up to 64 KiB may be sent, and may arrive */
 	BOOT_NET_TSO6 = 1 << 2,
-	BOOT_NET_BATCH = 1 << 3	 /* one message carries many frames: abi/frames.h */
+	BOOT_NET_BATCH = 1 << 3, /* one message carries many frames: abi/frames.h */
+	BOOT_NET_OPTIONAL = 1 << 4 /* go on without a network where the machine has no such device */
 };
 
 struct boot_net {
@@ -57,6 +62,8 @@ struct boot_net {
 
 #define BOOT_VOLUMES_MAX 16
 
+enum boot_disk { BOOT_DISK_NONE, BOOT_DISK_READ_ONLY, BOOT_DISK_WRITABLE }; /* BOOT_H_DISK, /dev/vda */
+
 struct boot_volume {
 	uint32_t target_off; /* absolute path inside, "/data" */
 	uint32_t read_only;
@@ -68,8 +75,6 @@ struct boot_proc {
 	uint64_t vvar_addr, vvar_size;
 	uint32_t filter_off;   /* struct sock_filter[filter_len], to be installed when start-up is done */
 	uint32_t filter_len;
-	uint32_t have_fsgsbase; /* 1: wrfsbase works in ring 3 */
-	uint32_t pad;
 };
 
 struct boot_info {
@@ -83,12 +88,15 @@ struct boot_info {
 	uint64_t image_size;
 	uint64_t pack_addr; /* packed file system mapped read-only here */
 	uint64_t pack_size;
+	uint64_t pack_offset; /* of the pack in the file of BOOT_H_PACK */
 	uint32_t argc, argv_off; /* argc strings, one after the other */
 	uint32_t envc, env_off;
 	uint32_t program_off;  /* absolute path of the program inside */
 	uint32_t cwd_off;      /* absolute path */
 	uint32_t hostname_off;
 	uint32_t volume_count;
+	uint32_t disk; /* enum boot_disk */
+	uint32_t have_fsgsbase; /* 1: wrfsbase works in ring 3 */
 	struct boot_volume volumes[BOOT_VOLUMES_MAX];
 	struct boot_net net;
 	struct boot_proc proc;

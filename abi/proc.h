@@ -11,25 +11,6 @@
  * address map but the vDSO, (7) makes the blob read-only, (8) installs the filter.
  *
  * The filter allows a host call only when its instruction pointer lies in the section .text.hostcall of the
- * image, whose place stands in struct proc_export; every other system call instruction traps (SIGSYS).
+ * image, whose place stands in struct image_export (abi/image.h); every other system call instruction traps (SIGSYS).
  */
 #pragma once
-
-#include "base/types.h"
-
-#define PROC_EXPORT_MAGIC 0x7470787068746970ULL /* "pithpxpt" */
-#define PROC_EXPORT_VERSION 1
-
-/*
- * The description of the ELF note "Pith", type 1. The places are relative to this struct's own first byte, which needs no
- * relocation; the note lies in the first segment, where offsets in file and memory are the same.
- */
-struct proc_export {
-	uint64_t magic;
-	uint32_t version;
-	uint32_t pad;
-	int64_t entry;
-	int64_t gate;		/* system call entry, to be stored at ADDR_GATE */
-	int64_t hostcall_start; /* [start, end): the only instructions that may call the host */
-	int64_t hostcall_end;
-};

@@ -261,7 +261,7 @@ static int stack_build(const struct object *prog, const struct object *interp, c
 		{AT_PAGESZ, PAGE_SIZE}, {AT_BASE, interp ? interp->bias : 0}, {AT_FLAGS, 0},
 		{AT_ENTRY, prog->header.entry + prog->bias}, {AT_UID, 0}, {AT_EUID, 0}, {AT_GID, 0}, {AT_EGID, 0},
 		{AT_PLATFORM, platform}, {AT_HWCAP, cpuid_features()}, {AT_CLKTCK, 100}, {AT_SECURE, 0},
-		{AT_RANDOM, random_at}, {AT_HWCAP2, plat_boot()->proc.have_fsgsbase ? HWCAP2_FSGSBASE : 0},
+		{AT_RANDOM, random_at}, {AT_HWCAP2, plat_boot()->have_fsgsbase ? HWCAP2_FSGSBASE : 0},
 		{AT_EXECFN, execfn}, {AT_MINSIGSTKSZ, ALIGN_UP(arch_fpu_size(), PAGE_SIZE)}, {AT_NULL, 0},
 	};
 	words = 1 + a->argc + 1 + a->envc + 1;

@@ -39,7 +39,7 @@ static int send_request(struct plat_broker_call *c)
 	return r < 0 ? (int)r : 0;
 }
 
-int plat_broker(struct plat_broker_call *c)
+int cage_broker(struct plat_broker_call *c)
 {
 	struct fd_message fdm = {.fd = -1};
 	struct plat_iov v[2] = {{&c->reply, sizeof(c->reply)}, {c->data, c->data_cap}};

@@ -34,17 +34,17 @@ static uint64_t clock_ns(int clock)
 	return (uint64_t)ts.sec * NS_PER_SEC + (uint64_t)ts.nsec;
 }
 
-uint64_t plat_mono_ns(void)
+uint64_t cage_mono_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-uint64_t plat_wall_ns(void)
+uint64_t cage_wall_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
 }
 
-void plat_tick(uint64_t ns)
+void cage_tick(uint64_t ns)
 {
 	struct {
 		struct {

@@ -180,12 +180,12 @@ static int batch_rx(struct plat_frame *f, unsigned n)
 	return (int)got;
 }
 
-int plat_frames_tx(const struct plat_frame *f, unsigned n)
+int cage_frames_tx(const struct plat_frame *f, unsigned n)
 {
 	return plat_boot()->net.flags & BOOT_NET_BATCH ? batch_tx(f, n) : tap_tx(f, n);
 }
 
-int plat_frames_rx(struct plat_frame *f, unsigned n)
+int cage_frames_rx(struct plat_frame *f, unsigned n)
 {
 	return plat_boot()->net.flags & BOOT_NET_BATCH ? batch_rx(f, n) : tap_rx(f, n);
 }

@@ -6,9 +6,9 @@
 
 static uint64_t last_fs; /* where the register cannot be read */
 
-void plat_set_fs(uint64_t base)
+void cage_set_fs(uint64_t base)
 {
-	if (LIKELY(plat_boot()->proc.have_fsgsbase)) {
+	if (LIKELY(plat_boot()->have_fsgsbase)) {
 		__asm__ volatile("wrfsbase %0" : : "r"(base));
 		return;
 	}
@@ -16,11 +16,11 @@ void plat_set_fs(uint64_t base)
 	host_call(HOST_ARCH_PRCTL, ARCH_SET_FS, base, 0, 0, 0, 0);
 }
 
-uint64_t plat_get_fs(void)
+uint64_t cage_get_fs(void)
 {
 	uint64_t base;
 
-	if (UNLIKELY(!plat_boot()->proc.have_fsgsbase))
+	if (UNLIKELY(!plat_boot()->have_fsgsbase))
 		return last_fs;
 	__asm__ volatile("rdfsbase %0" : "=r"(base));
 	return base;

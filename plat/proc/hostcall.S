@@ -45,21 +45,6 @@ host_sigreturn:
 	hlt
 	.size host_sigreturn, . - host_sigreturn
 
-	/* struct proc_export of abi/proc.h as ELF note "Pith", type 1. */
-	.section .note.pith, "aR", @note
-	.balign 4
-	.long 5, note_end - note_start, 1
-	.asciz "Pith"
-	.balign 4
-note_start:
-	.quad 0x7470787068746970
-	.long 1, 0
-	.quad proc_start - note_start
-	.quad arch_gate - note_start
-	.quad __start_hostcall - note_start
-	.quad __stop_hostcall - note_start
-note_end:
-
 	.text
 	.globl proc_start
 	.hidden proc_start

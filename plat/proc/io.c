@@ -34,14 +34,14 @@ static ssz io(enum hostcall nr, int fd, const struct plat_iov *v, unsigned n, in
 	return r;
 }
 
-ssz plat_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
+ssz cage_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
 	if (off == PLAT_OFF_STREAM && !stream_ready(handle))
 		return -EAGAIN;
 	return io(HOST_PREADV2, handle, v, n, off);
 }
 
-ssz plat_write(int handle, const struct plat_iov *v, unsigned n, int64_t off)
+ssz cage_write(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
 	return io(HOST_PWRITEV2, handle, v, n, off);
 }
@@ -56,7 +56,7 @@ struct host_stat {
 	int64_t atime[2], mtime[2], ctime[2], unused[3];
 };
 
-int plat_file_info(int handle, struct plat_file_info *out)
+int cage_file_info(int handle, struct plat_file_info *out)
 {
 	struct host_stat st;
 	int64_t r = host_call(HOST_FSTAT, (uint64_t)handle, (uint64_t)&st, 0, 0, 0, 0);
@@ -74,12 +74,12 @@ int plat_file_info(int handle, struct plat_file_info *out)
 	return 0;
 }
 
-int plat_truncate(int handle, uint64_t size)
+int cage_truncate(int handle, uint64_t size)
 {
 	return (int)host_call(HOST_FTRUNCATE, (uint64_t)handle, size, 0, 0, 0, 0);
 }
 
-int plat_sync(int handle)
+int cage_sync(int handle)
 {
 	int64_t r;
 
@@ -89,13 +89,13 @@ int plat_sync(int handle)
 	return (int)r;
 }
 
-void plat_close(int handle)
+void cage_close(int handle)
 {
 	if (handle >= BOOT_H_FIRST_FREE)
 		host_call(HOST_CLOSE, (uint64_t)handle, 0, 0, 0, 0, 0);
 }
 
-uint32_t plat_wait(uint32_t want, uint64_t deadline_ns)
+uint32_t cage_wait(uint32_t want, uint64_t deadline_ns)
 {
 	struct host_pollfd p[2] = {{.fd = -1, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 	struct host_timespec ts, *tsp = NULL;
@@ -107,7 +107,7 @@ uint32_t plat_wait(uint32_t want, uint64_t deadline_ns)
 	if (want & PLAT_EV_CONSOLE)
 		p[1].fd = BOOT_H_STDIN;
 	if (deadline_ns != DEADLINE_NONE) {
-		uint64_t now = deadline_ns ? plat_mono_ns() : 0;
+		uint64_t now = deadline_ns ? cage_mono_ns() : 0;
 		uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
 
 		ts = (struct host_timespec){(int64_t)(left / NS_PER_SEC), (int64_t)(left % NS_PER_SEC)};
@@ -118,7 +118,7 @@ uint32_t plat_wait(uint32_t want, uint64_t deadline_ns)
 		got |= PLAT_EV_FRAMES;
 	if (r > 0 && p[1].revents)
 		got |= PLAT_EV_CONSOLE;
-	if (proc_signals)
+	if (proc_pending)
 		got |= PLAT_EV_SIGNAL;
 	return got & want;
 }

@@ -15,19 +15,36 @@
 #define SECCOMP_MODE_FILTER 2
 #define START_FAILED 125 /* Pith's own error */
 
-static struct boot_info *boot;
-
 _Noreturn void proc_main(struct boot_info *b);
 
-const struct boot_info *plat_boot(void)
-{
-	return boot;
-}
+static const struct plat_ops ops = {
+	.mem_map = cage_mem_map,
+	.mem_unmap = cage_mem_unmap,
+	.mem_protect = cage_mem_protect,
+	.mem_discard = cage_mem_discard,
+	.mono_ns = cage_mono_ns,
+	.wall_ns = cage_wall_ns,
+	.tick = cage_tick,
+	.wait = cage_wait,
+	.signals = cage_signals,
+	.read = cage_read,
+	.write = cage_write,
+	.file_info = cage_file_info,
+	.truncate = cage_truncate,
+	.sync = cage_sync,
+	.close = cage_close,
+	.broker = cage_broker,
+	.frames_tx = cage_frames_tx,
+	.frames_rx = cage_frames_rx,
+	.set_fs = cage_set_fs,
+	.get_fs = cage_get_fs,
+	.exit = cage_exit,
+};
 
 static _Noreturn void refuse(const char *why)
 {
 	os_printf("pith: the library OS cannot start: %s", why);
-	plat_exit(START_FAILED);
+	cage_exit(START_FAILED);
 }
 
 static void unmap_range(uint64_t from, uint64_t to)
@@ -69,11 +86,9 @@ static void seal(const struct boot_info *b)
 
 _Noreturn void proc_main(struct boot_info *b)
 {
-	if (b->magic != BOOT_MAGIC || b->version != BOOT_VERSION || b->size < sizeof(*b))
+	plat_select(&ops, b);
+	if (!boot_check(b, b->size))
 		refuse("the boot information is of another version");
-	boot = b;
-	entropy_init(b->seed);
-	memset(b->seed, 0, sizeof(b->seed));
 	clock_init(b);
 	trap_init(b);
 	unmap_tender(&b->proc);
@@ -84,7 +99,7 @@ _Noreturn void proc_main(struct boot_info *b)
 	os_main();
 }
 
-void plat_exit(int status)
+void cage_exit(int status)
 {
 	for (;;)
 		host_call(HOST_EXIT_GROUP, (uint64_t)(status & 255), 0, 0, 0, 0, 0);

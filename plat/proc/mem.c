@@ -32,7 +32,7 @@ static bool prot_ok(uint32_t prot)
 	return (prot & (PLAT_W | PLAT_X)) != (PLAT_W | PLAT_X);
 }
 
-int plat_mem_map(const struct plat_mapping *m)
+int cage_mem_map(const struct plat_mapping *m)
 {
 	uint64_t flags = MAP_FIXED | MAP_NORESERVE;
 	int err = range_check(m->addr, m->size);
@@ -47,18 +47,19 @@ int plat_mem_map(const struct plat_mapping *m)
 		flags |= MAP_POPULATE;
 	if (m->handle < 0)
 		flags |= MAP_ANONYMOUS;
-	r = host_call(HOST_MMAP, m->addr, m->size, m->prot, flags, (uint64_t)(int64_t)m->handle, m->offset);
+	r = host_call(HOST_MMAP, m->addr, m->size, m->prot, flags, (uint64_t)(int64_t)m->handle,
+		      m->offset + (m->handle == BOOT_H_PACK ? plat_boot()->pack_offset : 0));
 	return r < 0 ? (int)r : 0;
 }
 
-int plat_mem_unmap(uint64_t addr, uint64_t size)
+int cage_mem_unmap(uint64_t addr, uint64_t size)
 {
 	int err = range_check(addr, size);
 
 	return err ? err : (int)host_call(HOST_MUNMAP, addr, size, 0, 0, 0, 0);
 }
 
-int plat_mem_protect(uint64_t addr, uint64_t size, uint32_t prot)
+int cage_mem_protect(uint64_t addr, uint64_t size, uint32_t prot)
 {
 	int err = range_check(addr, size);
 
@@ -67,7 +68,7 @@ int plat_mem_protect(uint64_t addr, uint64_t size, uint32_t prot)
 	return prot_ok(prot) ? (int)host_call(HOST_MPROTECT, addr, size, prot, 0, 0, 0) : -EACCES;
 }
 
-int plat_mem_discard(uint64_t addr, uint64_t size)
+int cage_mem_discard(uint64_t addr, uint64_t size)
 {
 	int err = range_check(addr, size);
 

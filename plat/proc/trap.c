@@ -2,7 +2,7 @@
 /*
  * Traps of the caged process: Linux signals, turned into the upcall of plat.h.
  *
- * True of every handler run: (1) a signal that hit OS code changes only os_attention, proc_signals, or, at a place
+ * True of every handler run: (1) a signal that hit OS code changes only os_attention, proc_pending, or, at a place
  * that expects faults, the instruction pointer; (2) a signal that hit program code fills the frame of
  * the current thread and makes sigreturn continue in arch_trap_enter on its OS stack.
  * Source: Linux struct rt_sigframe, x86-64; seccomp(2) SECCOMP_RET_TRAP.
@@ -50,8 +50,7 @@ struct host_ucontext {
 static _Alignas(64) char signal_stack[32768];
 static uint64_t os_start, os_end, vdso_start, vdso_end;
 
-volatile uint32_t os_attention;
-volatile uint64_t proc_signals;
+volatile uint64_t proc_pending;
 
 extern struct thread *sched_current;
 extern const char ucopy_raw_start[], ucopy_raw_end[], ucopy_raw_fault[];
@@ -112,7 +111,7 @@ static _Noreturn void os_fault(const struct host_ucontext *c, const struct host_
 		  info->signo, info->code, info->addr, c->rip - os_start, c->rip, c->rsp);
 	os_printf("pith: rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx r8 %lx r9 %lx r10 %lx r11 %lx", c->rax,
 		  c->rbx, c->rcx, c->rdx, c->rsi, c->rdi, c->rbp, c->r8, c->r9, c->r10, c->r11);
-	plat_exit(128 + info->signo);
+	cage_exit(128 + info->signo);
 }
 
 /*
@@ -163,7 +162,7 @@ static void on_event(int signo, struct host_siginfo *info, struct host_ucontext 
 	if (signo == SIGALRM) {
 		os_attention |= OS_ATTENTION_TICK;
 	} else {
-		proc_signals |= 1ULL << (signo - 1);
+		proc_pending |= 1ULL << (signo - 1);
 		os_attention |= OS_ATTENTION_SIGNAL;
 	}
 	if (c->rip >= (uint64_t)host_wait_start && c->rip <= (uint64_t)host_wait_end)
@@ -171,7 +170,7 @@ static void on_event(int signo, struct host_siginfo *info, struct host_ucontext 
 	else if (!in_os(c->rip))
 		upcall(c, info, PLAT_TRAP_TICK);
 	else if (!in_host_call(c->rip))
-		plat_tick(AGAIN_NS);
+		cage_tick(AGAIN_NS);
 }
 
 static void handle(int signo, void *handler)
@@ -217,9 +216,9 @@ void trap_init(const struct boot_info *b)
 	host_call(HOST_RT_SIGACTION, SIGPIPE, (uint64_t)&ignore, 0, 8, 0, 0);
 }
 
-uint64_t plat_signals(void)
+uint64_t cage_signals(void)
 {
 	/* The bit first: a signal that comes between the two sets both again. */
 	__atomic_fetch_and(&os_attention, ~(uint32_t)OS_ATTENTION_SIGNAL, __ATOMIC_SEQ_CST);
-	return __atomic_exchange_n(&proc_signals, 0, __ATOMIC_SEQ_CST);
+	return __atomic_exchange_n(&proc_pending, 0, __ATOMIC_SEQ_CST);
 }

@@ -173,7 +173,7 @@ static void blob_finish(const struct cage *c, struct boot_info *b)
 	b->proc.vdso_size = v.vdso_size;
 	b->proc.vvar_addr = v.vvar_addr;
 	b->proc.vvar_size = v.vvar_size;
-	b->proc.have_fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
+	b->have_fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
 	spec = (struct filter_spec){
 		.hostcall_start = l->image_base + c->libos.hostcall_start,
 		.hostcall_end = l->image_base + c->libos.hostcall_end,
@@ -181,7 +181,7 @@ static void blob_finish(const struct cage *c, struct boot_info *b)
 		.vdso_end = v.vdso_addr + v.vdso_size,
 		.volumes = c->config->volume_count != 0,
 		.clock = v.vdso_size == 0,
-		.thread_pointer = !b->proc.have_fsgsbase,
+		.thread_pointer = !b->have_fsgsbase,
 	};
 	filter_compile(&spec, &f);
 	b->proc.filter_len = f.len;

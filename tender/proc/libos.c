@@ -5,7 +5,7 @@
  * The image is our own build product, so a fault in it is a broken build; it is read with bounds nevertheless.
  * True after libos_map: no page of the image is writable and executable; text comes from the page cache.
  */
-#include "abi/proc.h"
+#include "abi/image.h"
 #include "base/elf.h"
 #include "base/string.h"
 #include "tender/proc/proc_priv.h"
@@ -16,8 +16,6 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define EXPORT_NOTE_TYPE 1
 
 extern const uint8_t libos_image[], libos_image_end[];
 extern const char __ehdr_start[] __attribute__((visibility("hidden"))); /* the linker's: this program's first byte */
@@ -41,7 +39,7 @@ static int segments_read(const struct elf_file *f, struct elf_segment *s)
 int libos_open(struct libos *out)
 {
 	struct elf_segment s[ELF_SEGMENTS_MAX];
-	struct proc_export e;
+	struct image_export e;
 	struct elf_file f;
 	uint64_t lo, hi, self;
 	size_t note_size;
@@ -49,16 +47,16 @@ int libos_open(struct libos *out)
 
 	if (image_open(&f) != 0 || segments_read(&f, s) != 0 || elf_span(s, f.header.phnum, &lo, &hi) != 0 || lo != 0)
 		return -ENOEXEC;
-	note = elf_file_note(&f, "Pith", EXPORT_NOTE_TYPE, &note_size);
+	note = elf_file_note(&f, "Pith", IMAGE_EXPORT_NOTE, &note_size);
 	if (!note || note_size < sizeof(e))
 		return -ENOEXEC;
 	memcpy(&e, note, sizeof(e));
-	if (e.magic != PROC_EXPORT_MAGIC || e.version != PROC_EXPORT_VERSION)
+	if (e.magic != IMAGE_EXPORT_MAGIC || e.version != IMAGE_EXPORT_VERSION)
 		return -ENOEXEC;
 	self = (uint64_t)((const uint8_t *)note - f.bytes);
 	*out = (struct libos){
 		.size = hi,
-		.entry = self + (uint64_t)e.entry,
+		.entry = self + (uint64_t)e.proc_entry,
 		.gate = self + (uint64_t)e.gate,
 		.hostcall_start = self + (uint64_t)e.hostcall_start,
 		.hostcall_end = self + (uint64_t)e.hostcall_end,

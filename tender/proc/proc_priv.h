@@ -11,7 +11,7 @@
 
 /* ---- the library OS embedded in this program (libos.c) ---- */
 
-/* Offsets from the image's first byte in memory; see struct proc_export. */
+/* Offsets from the image's first byte in memory; see struct image_export. */
 struct libos {
 	uint64_t size; /* in memory, page multiple */
 	uint64_t entry, gate;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Random bytes: ChaCha20 keyed by the host's seed, with the key replaced after every request (fast key erasure), so
+ * Random bytes: ChaCha20 keyed by the seed of the boot information, with the key replaced after every request (fast key erasure), so
  * what was given out cannot be computed from the state later. Source: RFC 8439, 2.3.
  */
 #include "base/string.h"
-#include "plat/proc/proc_priv.h"
+#include "plat/plat.h"
+#include "plat/select/entropy.h"
 
 static uint32_t key[8];
 

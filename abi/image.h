@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The image: one ELF file that holds the library OS, the program's files and how it is to be started.
+ *
+ *   ELF header | library OS as linked | symbols | default boot information | manifest | program headers |
+ *   (page aligned) pack
+ *
+ * It is an ordinary ELF64 position-independent x86-64 file. Its PT_LOAD segments are the library OS (file offsets and
+ * addresses agree modulo the page size); the rest is found through program headers of Pith's own types. A boot loader
+ * or a tender that wants other arguments appends, on the next page boundary behind the file, one more boot information
+ * blob: the reader takes that instead of the default. All numbers little endian. Bytes from outside for every reader.
+ *
+ * What the library OS's own link contains, in its first segment (so at the same offset in file and memory), is the ELF
+ * note "Pith", type 1: struct image_export. Its places are relative to its own first byte and need no relocation.
+ */
+#pragma once
+
+#include "base/types.h"
+
+enum image_segment {
+	IMAGE_PT_PACK = 0x70690001,	/* abi/pack.h; offset page aligned, filesz its size */
+	IMAGE_PT_BOOT = 0x70690002,	/* struct boot_info (abi/boot.h): the default */
+	IMAGE_PT_SYMBOLS = 0x70690003,	/* of the library OS, for backtraces: struct image_symbols; may be missing */
+	IMAGE_PT_MANIFEST = 0x70690004	/* struct image_manifest */
+};
+
+#define IMAGE_MAGIC 0x676d6968746970ULL /* "pithimg" */
+#define IMAGE_VERSION 1 /* of this layout, and of what library OS and lower layers agree on (abi/proc.h, abi/exo.h) */
+
+struct image_manifest {
+	uint64_t magic;	    /* IMAGE_MAGIC */
+	uint32_t version;   /* IMAGE_VERSION */
+	uint32_t size;	    /* of this struct */
+	uint64_t file_size; /* of the image, a page multiple: a shorter file is damaged */
+	uint64_t head_sum;  /* image_sum of the default boot information and the program headers */
+};
+
+/* FNV-1a, 64 bits, over 8-byte words (the last one filled with zero): for damage, not for forgery. */
+static inline uint64_t image_sum(uint64_t sum, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	for (size_t i = 0; i < n; i += 8) {
+		uint64_t w = 0;
+
+		for (size_t k = 0; k < 8 && i + k < n; k++)
+			w |= (uint64_t)b[i + k] << (8 * k);
+		sum = (sum ^ w) * 0x100000001b3ULL;
+	}
+	return sum;
+}
+#define IMAGE_SUM_START 0xcbf29ce484222325ULL
+
+/* count entries sorted by `value` (offset from the image base), then the names they point to, NUL-ended. */
+struct image_symbols {
+	uint32_t count;
+	uint32_t names_size;
+	struct image_symbol {
+		uint32_t value;
+		uint32_t name_off; /* from the first name */
+	} symbol[];
+};
+
+#define IMAGE_EXPORT_MAGIC 0x7470787068746970ULL /* "pithpxpt" */
+#define IMAGE_EXPORT_VERSION 2
+#define IMAGE_EXPORT_NOTE 1 /* type of the note "Pith" */
+
+struct image_export {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t pad;
+	int64_t proc_entry;	/* abi/proc.h */
+	int64_t gate;		/* system call entry, to be stored at ADDR_GATE */
+	int64_t hostcall_start; /* [start, end): the only instructions that may call the host (abi/proc.h) */
+	int64_t hostcall_end;
+	int64_t exo_entry;	/* abi/exo.h */
+	int64_t exo_call_start; /* [start, end): the only instructions that may call exo */
+	int64_t exo_call_end;
+};

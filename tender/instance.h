@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the supervisor hands to a platform that is to run an instance, and what a platform is.
+ *
+ * The supervisor (tender/super) opens everything, calls `prepare` in its own process and then `start`, which makes the
+ * one child process that holds the instance: the cage, or a virtual machine. True always: the child dies with
+ * the supervisor; when `start` has returned, the supervisor closes the descriptors of struct instance.
+ */
+#pragma once
+
+#include "abi/boot.h"
+#include "base/types.h"
+#include "tender/config.h"
+
+#include <sys/types.h>
+
+/* The image as it lies in a file: head (library OS, default boot information, manifest), then the pack. */
+struct image_source {
+	const uint8_t *head; /* page multiple, mapped or made by image_head_build */
+	uint64_t head_bytes;
+	int head_fd;	      /* the file that `head` is the start of; -1: made in memory */
+	int pack_fd;	      /* the file that holds the pack */
+	uint64_t pack_offset; /* in pack_fd, page aligned */
+	uint64_t pack_size;   /* page multiple */
+};
+
+struct instance {
+	const struct tender_config *config;
+	const struct image_source *image;
+	struct boot_info *blob; /* complete but for what only the platform knows; malloc'ed, blob->size bytes */
+	uint8_t random[16];	/* for the platform's own choices */
+	int frames_fd;	/* abi/frames.h: TAP device, or socket pair to pith-net; -1: none */
+	int broker_fd;	/* abi/broker.h; -1: no volumes */
+	int channel_fd; /* abi/channel.h, a SOCK_STREAM pair's end, where the platform wants one; else -1 */
+	int disk_fd;	/* the file or block device of --disk; -1: none */
+	int supervisor_fd; /* a pidfd of the supervisor */
+};
+
+struct platform {
+	const char *name;
+	uint32_t boot_platform; /* enum boot_platform */
+	bool channel;		/* streams and signals go through channel_fd; else the child has the descriptors 0 to 2 */
+	/* In the supervisor, before anything runs: check that it can work here. 0, or -1 with the reason reported. */
+	int (*prepare)(struct instance *i);
+	/* Make the child. Returns its pid and *pidfd, or negative errno. */
+	pid_t (*start)(struct instance *i, int *pidfd);
+};
+
+extern const struct platform platform_process; /* tender/proc */
+extern const struct platform platform_kvm;     /* tender/kvm */
+extern const struct platform platform_qemu;    /* tender/qemu */
