@@ -20,7 +20,7 @@ TESTFLAGS := $(COMMON) -D_GNU_SOURCE -DPITH_TEST -fno-omit-frame-pointer -fsanit
 # LAYERS is the build list: os/*, base, arch and plat/proc make the library OS.
 LAYER_MODULES := $(shell sed -n 's/^\([a-z0-9_/]*\) *:.*/\1/p' LAYERS)
 OS_MODULES := $(filter base os/% plat/select plat/proc plat/exo,$(LAYER_MODULES)) arch/x86_64
-HOST_MODULES := $(filter base cli tender tender/proc,$(LAYER_MODULES))
+HOST_MODULES := $(filter base cli tender tender/gdb tender/proc,$(LAYER_MODULES))
 TEST_MODULES := $(filter base os/% plat/sim,$(LAYER_MODULES))
 
 srcs = $(foreach m,$(1),$(wildcard $(m)/*.c $(m)/*.S))
