@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_NET = 256, OPT_ON, OPT_ROOTFS, OPT_TRACE, OPT_JIT, OPT_VERBOSE, OPT_NAME, OPT_RM, OPT_HELP, OPT_CPUS };
+enum { OPT_NET = 256, OPT_ON, OPT_ROOTFS, OPT_TRACE, OPT_JIT, OPT_VERBOSE, OPT_NAME, OPT_RM, OPT_HELP, OPT_CPUS,
+       OPT_DISK, OPT_GDB };
 
 static const struct option long_options[] = {
 	{"publish", required_argument, NULL, 'p'}, {"volume", required_argument, NULL, 'v'},
@@ -21,6 +22,7 @@ static const struct option long_options[] = {
 	{"trace", no_argument, NULL, OPT_TRACE},   {"jit", no_argument, NULL, OPT_JIT},
 	{"verbose", no_argument, NULL, OPT_VERBOSE}, {"name", required_argument, NULL, OPT_NAME},
 	{"rm", no_argument, NULL, OPT_RM},	   {"cpus", required_argument, NULL, OPT_CPUS},
+	{"disk", required_argument, NULL, OPT_DISK}, {"gdb", required_argument, NULL, OPT_GDB},
 	{"help", no_argument, NULL, OPT_HELP},	   {NULL, 0, NULL, 0},
 };
 
@@ -79,12 +81,13 @@ static int add_env(struct run_options *o, char *value)
 	return 0;
 }
 
-static int set_platform(const char *value)
+static int set_disk(struct run_options *o, char *value)
 {
-	if (strcmp(value, "process") == 0)
-		return 0;
-	report_line("--on %s is not there yet; use --on process", value);
-	return -1;
+	if (o->tender.disk_path) {
+		report_line("--disk is given twice; an instance has one disk");
+		return -1;
+	}
+	return disk_parse(value, &o->tender) ? wrong("--disk", value, "FILE[:ro]") : 0;
 }
 
 static int set_workdir(struct run_options *o, const char *value)
@@ -108,7 +111,12 @@ static int option_take(struct run_options *o, int option, char *value)
 		return net_parse(value, &o->tender.net)
 			       ? wrong("--net", value, "user, none or tap=NAME[,ip=CIDR][,gw=IP][,mac=MAC][,mtu=N]")
 			       : 0;
-	case OPT_ON: return set_platform(value);
+	case OPT_ON:
+		return platform_parse(value, &o->on, &o->tender)
+			       ? wrong("--on", value, "process, kvm, or qemu[:microvm|:q35][,accel=kvm|tcg]")
+			       : 0;
+	case OPT_DISK: return set_disk(o, value);
+	case OPT_GDB: return port_parse(value, &o->tender.gdb_port) ? wrong("--gdb", value, "a port, 1 to 65535") : 0;
 	case OPT_ROOTFS: o->rootfs = value; return 0;
 	case OPT_TRACE: o->tender.trace = true; return 0;
 	case OPT_JIT: o->tender.jit = true; return 0;
@@ -132,6 +140,10 @@ static int options_agree(const struct run_options *o)
 		report_line("-p works with --net user only; leave out -p or --net");
 		return -1;
 	}
+	if (o->tender.gdb_port && o->on == ON_PROCESS) {
+		report_line("--gdb works with --on kvm or --on qemu; a process takes gdb -p as it is");
+		return -1;
+	}
 	return 0;
 }
 
@@ -140,7 +152,8 @@ int options_parse(int argc, char **argv, struct run_options *out)
 	int option;
 
 	*out = (struct run_options){
-		.tender = {.cwd = "/", .hostname = "pith", .memory_bytes = UINT64_MAX, .pack_fd = -1, .net = {.mode = NET_USER}}};
+		.tender = {.cwd = "/", .hostname = "pith", .memory_bytes = UINT64_MAX, .on_machine = "microvm",
+			   .net = {.mode = NET_USER}}};
 	opterr = 0; /* one voice: ours */
 	optind = 0;
 	/* '+': stop at PROGRAM, whose options are its own. */

@@ -2,12 +2,14 @@
 /* The options of `pith run`. */
 #pragma once
 
+#include "cli/parse.h"
 #include "tender/config.h"
 
 #define ENV_MAX 256
 
 struct run_options {
-	struct tender_config tender; /* all but program, argv, env and pack */
+	struct tender_config tender; /* all but program, argv and env */
+	enum on_platform on;
 	const char *rootfs;	     /* NULL: the host's own files */
 	char *env[ENV_MAX];	     /* NAME=VALUE as given, NAME=… from the caller's environment; NULL-ended */
 	unsigned env_count;

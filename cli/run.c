@@ -4,8 +4,8 @@
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/pack.h"
-#include "tender/proc/cage.h"
 #include "tender/report.h"
+#include "tender/super/super.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +33,12 @@ static const char run_help[] =
 	"\n"
 	"The exit code is the program's; 125: Pith's own error, 126: cannot execute,\n"
 	"127: not found, 128+n: ended by signal n.\n";
+
+static const struct platform *const platforms[] = {
+	[ON_PROCESS] = &platform_process,
+	[ON_KVM] = &platform_kvm,
+	[ON_QEMU] = &platform_qemu,
+};
 
 static int find_failed(const char *name, int err)
 {
@@ -131,12 +137,11 @@ int command_run(int argc, char **argv)
 	o.tender.program = program.path;
 	o.tender.argv = argv_make(&program, argv, argc);
 	o.tender.env = o.env;
-	o.tender.pack_fd = pack.fd;
-	o.tender.pack_size = pack.size;
 	o.tender.empty_fd = pack.empty_fd;
 	if (!o.tender.argv) {
 		report_line("no memory for the arguments");
 		return EXIT_PITH;
 	}
-	return cage_run(&o.tender);
+	return instance_run(&o.tender, &(struct image_source){.head_fd = -1, .pack_fd = pack.fd, .pack_size = pack.size},
+			    platforms[o.on]);
 }

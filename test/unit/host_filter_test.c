@@ -20,8 +20,8 @@
 #define IP (HOST_START + 0x20)
 #define VDSO 0x7ffff7fc1000ULL
 
-static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, false, false, false};
-static const struct filter_spec large = {HOST_START, HOST_END, 0, 0, true, true, true};
+static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, .clock = false};
+static const struct filter_spec large = {HOST_START, HOST_END, .volumes = true, .disk = true, .clock = true, .thread_pointer = true};
 
 /* Classic BPF, the part that seccomp takes. Fails the test on a jump or load outside. */
 static uint32_t bpf_run(const struct filter *f, const struct seccomp_data *d)

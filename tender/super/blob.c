@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The boot information (abi/boot.h), written from the user's configuration. */
-#include "base/errno.h"
 #include "base/string.h"
-#include "tender/proc/proc_priv.h"
+#include "tender/super/super_priv.h"
 
 #include <stdlib.h>
+
+#define BLOB_MAX (1UL << 31) /* a platform may add to it, and sizes have 32 bits */
 
 /* Strings go behind the struct, one after the other. */
 struct blob_writer {
@@ -47,15 +48,15 @@ static size_t blob_bytes(const struct tender_config *c)
 
 	for (unsigned i = 0; i < c->volume_count; i++)
 		n += strlen(c->volumes[i].target) + 1;
-	return n + FILTER_MAX * sizeof(struct sock_filter) + 8;
+	return ALIGN_UP(n, 8UL);
 }
 
-struct boot_info *blob_build(const struct tender_config *c)
+struct boot_info *boot_info_build(const struct tender_config *c)
 {
 	struct blob_writer w = {.used = sizeof(struct boot_info), .size = blob_bytes(c)};
 	struct boot_info *b;
 
-	if (w.size > UINT32_MAX)
+	if (w.size > BLOB_MAX)
 		return NULL;
 	w.bytes = calloc(1, w.size);
 	if (!w.bytes)
@@ -64,8 +65,7 @@ struct boot_info *blob_build(const struct tender_config *c)
 	b->magic = BOOT_MAGIC;
 	b->version = BOOT_VERSION;
 	b->size = (uint32_t)w.size;
-	b->platform = BOOT_PLAT_PROC;
-	b->flags = (c->trace ? BOOT_F_TRACE : 0U) | (c->jit ? BOOT_F_JIT : 0U);
+	b->flags = (c->trace ? BOOT_F_TRACE : 0U) | (c->jit ? BOOT_F_JIT : 0U) | (c->gdb_port ? BOOT_F_FIXED : 0U);
 	b->memory_bytes = c->memory_bytes;
 	b->argv_off = put_list(&w, c->argv, &b->argc);
 	b->env_off = put_list(&w, c->env, &b->envc);
@@ -75,6 +75,5 @@ struct boot_info *blob_build(const struct tender_config *c)
 	b->volume_count = c->volume_count;
 	for (unsigned i = 0; i < c->volume_count; i++)
 		b->volumes[i] = (struct boot_volume){put_string(&w, c->volumes[i].target), c->volumes[i].read_only};
-	b->proc.filter_off = (uint32_t)ALIGN_UP(w.used, 8UL);
 	return b;
 }
