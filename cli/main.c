@@ -12,6 +12,7 @@ static const char help[] =
 	"Usage: pith COMMAND [options]\n"
 	"\n"
 	"  run [options] PROGRAM [ARGS...]   run a program in a sealed instance\n"
+	"  gdb PORT PROGRAM                  debug what pith run --gdb PORT has started\n"
 	"  doctor                            what works on this host, what is missing\n"
 	"  help [COMMAND]                    this, or a command's options\n"
 	"\n"
@@ -57,7 +58,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"run", command_run}, {"doctor", command_doctor}, {"help", command_help}, {"--help", command_help},
+		{"run", command_run}, {"gdb", command_gdb}, {"doctor", command_doctor}, {"help", command_help}, {"--help", command_help},
 		{"-h", command_help}, {"--version", command_version}, {"version", command_version},
 	};
 

@@ -98,6 +98,16 @@ static int set_workdir(struct run_options *o, const char *value)
 	return 0;
 }
 
+static int set_gdb(struct run_options *o, const char *value)
+{
+	o->tender.gdb = true;
+	if (strcmp(value, "0") == 0) {
+		o->tender.gdb_port = 0;
+		return 0;
+	}
+	return port_parse(value, &o->tender.gdb_port) ? wrong("--gdb", value, "a port, 1 to 65535, or 0 for any") : 0;
+}
+
 static int option_take(struct run_options *o, int option, char *value)
 {
 	switch (option) {
@@ -116,7 +126,7 @@ static int option_take(struct run_options *o, int option, char *value)
 			       ? wrong("--on", value, "process, kvm, or qemu[:microvm|:q35][,accel=kvm|tcg]")
 			       : 0;
 	case OPT_DISK: return set_disk(o, value);
-	case OPT_GDB: return port_parse(value, &o->tender.gdb_port) ? wrong("--gdb", value, "a port, 1 to 65535") : 0;
+	case OPT_GDB: return set_gdb(o, value);
 	case OPT_ROOTFS: o->rootfs = value; return 0;
 	case OPT_TRACE: o->tender.trace = true; return 0;
 	case OPT_JIT: o->tender.jit = true; return 0;
@@ -138,10 +148,6 @@ static int options_agree(const struct run_options *o)
 {
 	if (o->tender.publish_count && o->tender.net.mode != NET_USER) {
 		report_line("-p works with --net user only; leave out -p or --net");
-		return -1;
-	}
-	if (o->tender.gdb_port && o->on == ON_PROCESS) {
-		report_line("--gdb works with --on kvm or --on qemu; a process takes gdb -p as it is");
 		return -1;
 	}
 	return 0;

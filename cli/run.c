@@ -2,6 +2,7 @@
 /* `pith run`: options, program, pack, cage. */
 #include "base/string.h"
 #include "cli/cli.h"
+#include "cli/debug_layout.h"
 #include "cli/options.h"
 #include "cli/pack.h"
 #include "tender/report.h"
@@ -26,6 +27,7 @@ static const char run_help[] =
 	"      --net user | none | tap=NAME[,ip=CIDR][,gw=IP][,mac=MAC][,mtu=N]\n"
 	"      --on process                            platform\n"
 	"      --rootfs DIR                            take all files from DIR, not from the host\n"
+	"      --gdb PORT                              wait for a debugger: pith gdb PORT PROGRAM\n"
 	"      --trace                                 print system calls on standard error\n"
 	"      --jit                                   let the program make code\n"
 	"      --verbose                               say what is granted\n"
@@ -113,6 +115,16 @@ static bool standard_streams_exist(void)
 	}
 }
 
+/* Without it gdb finds no shared libraries, but works; a file that cannot be read is told of when it is to run. */
+static void gdb_prepare(struct run_options *o, const struct program *p)
+{
+	struct debug_layout l;
+
+	_Static_assert(ARRAY_LEN(o->tender.gdb_auxv) == DEBUG_AUXV_PAIRS, "tender/config.h");
+	if (debug_layout_read(p->path, o->rootfs, &l) == 0 && !l.image)
+		debug_layout_auxv(&l, o->tender.gdb_auxv);
+}
+
 int command_run(int argc, char **argv)
 {
 	static struct run_options o;
@@ -138,6 +150,8 @@ int command_run(int argc, char **argv)
 	o.tender.argv = argv_make(&program, argv, argc);
 	o.tender.env = o.env;
 	o.tender.empty_fd = pack.empty_fd;
+	if (o.tender.gdb)
+		gdb_prepare(&o, &program);
 	if (!o.tender.argv) {
 		report_line("no memory for the arguments");
 		return EXIT_PITH;

@@ -14,7 +14,7 @@
  * gdb sees one thread, the processor. The library OS's threads are not shown: with a breakpoint gdb stops in
  * whichever runs into it.
  *
- * A breakpoint where nothing is mapped yet is accepted and waits (the first stop is before the program is loaded);
+ * A breakpoint where no code is mapped yet is accepted and waits (the first stop is before the program is loaded);
  * the target calls gdb_session_retry when memory may have come. Source: gdb manual, appendix "Remote Serial Protocol".
  */
 #pragma once
@@ -46,6 +46,8 @@ struct gdb_target {
 	/* Bytes from `addr` on, up to the first that cannot be had; none: negative errno. Protection is no obstacle. */
 	ssz (*read_mem)(void *self, uint64_t addr, void *buf, size_t n);
 	ssz (*write_mem)(void *self, uint64_t addr, const void *buf, size_t n);
+	/* Whether there is executable memory: a breakpoint elsewhere would be lost when code comes there. */
+	bool (*is_code)(void *self, uint64_t addr);
 	/*
 	 * Go on, for one instruction with `step`; signo (Linux; 0: none) is given to the instance first. Returns at once;
 	 * the next stop is told with gdb_session_stopped.
@@ -60,7 +62,7 @@ struct gdb_target {
 struct gdb_breakpoint {
 	uint64_t addr;
 	uint8_t byte;  /* what stands there without it; while inserted */
-	bool inserted; /* false: nothing is mapped there yet */
+	bool inserted; /* false: no code is there yet */
 };
 
 struct gdb_auxv {
@@ -77,6 +79,7 @@ struct gdb_session {
 	bool swbreak;	 /* the client knows "swbreak" */
 	bool gone;	 /* the client has detached or killed: close the connection once `out` is sent */
 	bool exited;
+	bool killed;	 /* by the client */
 	int last_signo;	 /* of the last stop */
 	int exit_code;
 	unsigned bp_count;
@@ -96,6 +99,8 @@ struct gdb_session {
 
 /* The target is stopped now. */
 void gdb_session_init(struct gdb_session *s, const struct gdb_target *t);
+/* What the program's auxiliary vector will be: up to GDB_AUXV_MAX pairs of AT_* and value, AT_NULL ends them. */
+void gdb_session_auxv(struct gdb_session *s, const uint64_t (*pairs)[2]);
 /* A new client: forget what the last one agreed on. The target is interrupted if it runs. */
 void gdb_session_connected(struct gdb_session *s);
 /* The client has gone without a word, or has detached: breakpoints are taken out, the target goes on. */
@@ -170,8 +175,7 @@ struct gdb_ptrace {
 int gdb_ptrace_me(void);
 /*
  * In the parent, which is the tracer from now on: wait for the child's int3 (which follows gdb_ptrace_me), go on to the
- * instruction behind the jump that is next. listen_fd becomes the server's. 0; -ECHILD: the child has ended before;
- * negative errno.
+ * library OS's first instruction. listen_fd becomes the server's. 0; -ECHILD: the child has ended before; negative errno.
  */
 int gdb_ptrace_start(struct gdb_ptrace *p, int pid, int listen_fd);
 /* After each SIGCHLD: what has the child stopped for? Leaves its end to be waited for by the caller. */

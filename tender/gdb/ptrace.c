@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -95,6 +96,25 @@ static ssz target_write_mem(void *self, uint64_t addr, const void *buf, size_t n
 	ssize_t r = (int64_t)addr < 0 ? 0 : pwrite(p->mem_fd, buf, n, (off_t)addr);
 
 	return r > 0 ? r : -EFAULT;
+}
+
+/* A line of maps begins with "start-end rwxp". */
+static bool target_is_code(void *self, uint64_t addr)
+{
+	const struct gdb_ptrace *p = self;
+	uint64_t start, end = 0;
+	char path[32], line[512], x = 0;
+	FILE *f;
+
+	str_format(path, sizeof(path), "/proc/%d/maps", p->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (end <= addr && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx %*c%*c%c", &start, &end, &x) != 3)
+			end = 0; /* the rest of a long line */
+	fclose(f);
+	return end > addr && start <= addr && x == 'x';
 }
 
 /* ---- going on ---- */
@@ -268,6 +288,9 @@ void gdb_ptrace_events(struct gdb_ptrace *p)
 
 int gdb_ptrace_me(void)
 {
+	/* Without it only a tracer with capabilities over the user namespace of our birth may look at our memory. */
+	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
+		return -errno;
 	return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 ? 0 : -errno;
 }
 
@@ -293,6 +316,7 @@ int gdb_ptrace_start(struct gdb_ptrace *p, int pid, int listen_fd)
 		.write_regs = target_write_regs,
 		.read_mem = target_read_mem,
 		.write_mem = target_write_mem,
+		.is_code = target_is_code,
 		.resume = target_resume,
 		.interrupt = target_interrupt,
 		.kill = target_kill,
@@ -305,13 +329,14 @@ int gdb_ptrace_start(struct gdb_ptrace *p, int pid, int listen_fd)
 	err = await_trap(pid);
 	if (!err && ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) != 0)
 		err = -errno;
-	if (!err && ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0)
-		err = -errno;
-	if (!err)
-		err = await_trap(pid);
-	if (err)
-		return err;
 	p->pid = pid;
+	/* A few instructions of the tender are left. */
+	while (!err && rip_of(p) >= ADDR_OS_END)
+		err = ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0 ? -errno : await_trap(pid);
+	if (err) {
+		p->pid = 0;
+		return err;
+	}
 	str_format(path, sizeof(path), "/proc/%d/mem", pid);
 	p->mem_fd = open(path, O_RDWR | O_CLOEXEC);
 	return p->mem_fd < 0 ? -errno : 0;

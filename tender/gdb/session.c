@@ -47,7 +47,8 @@ static void bp_insert(struct gdb_session *s, struct gdb_breakpoint *b)
 {
 	const uint8_t int3 = INT3;
 
-	b->inserted = s->target.read_mem(s->target.self, b->addr, &b->byte, 1) == 1 &&
+	b->inserted = s->target.is_code(s->target.self, b->addr) &&
+		      s->target.read_mem(s->target.self, b->addr, &b->byte, 1) == 1 &&
 		      s->target.write_mem(s->target.self, b->addr, &int3, 1) == 1;
 }
 
@@ -440,9 +441,11 @@ static void command_status(struct gdb_session *s, const char *p)
 static void command_kill(struct gdb_session *s, const char *p)
 {
 	(void)p;
-	if (!s->exited)
-		s->target.kill(s->target.self);
 	s->gone = true;
+	if (s->exited)
+		return;
+	s->killed = true;
+	s->target.kill(s->target.self);
 }
 
 static void command_vkill(struct gdb_session *s, const char *p)
@@ -618,6 +621,18 @@ void gdb_session_init(struct gdb_session *s, const struct gdb_target *t)
 	memset(s, 0, sizeof(*s));
 	s->target = *t;
 	s->last_signo = SIG_TRAP;
+}
+
+void gdb_session_auxv(struct gdb_session *s, const uint64_t (*pairs)[2])
+{
+	unsigned n = 0;
+
+	while (n < GDB_AUXV_MAX - 1 && pairs[n][0]) {
+		s->auxv[n] = (struct gdb_auxv){pairs[n][0], pairs[n][1]};
+		n++;
+	}
+	s->auxv[n] = (struct gdb_auxv){0, 0};
+	s->auxv_count = n ? n + 1 : 0;
 }
 
 static void session_reset(struct gdb_session *s, bool connected)
