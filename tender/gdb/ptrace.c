@@ -215,6 +215,8 @@ static void stopped_by_trap(struct gdb_ptrace *p, const siginfo_t *info)
 		stopped_by_int3(p);
 	else if (info->si_code > 0 && p->stepping)
 		report(p, GDB_STOP_STEP, SIGTRAP);
+	else if (info->si_code > 0 && in_os(rip_of(p)))
+		go_on(p, 0); /* for a stepped system call Linux gives SIGSYS and this, which had to wait for the handler's end */
 	else
 		go_on(p, SIGTRAP); /* the program steps itself */
 }
