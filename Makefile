@@ -33,6 +33,7 @@ HOST_OBJS := $(sort $(HOST_OBJS))
 .PHONY: all check demo bench fuzz install clean layers unit deps format
 all: $(B)/pith $(B)/pith-net compile_commands.json
 
+include exo/exo.mk
 include test/test.mk
 
 $(B)/os/%.o: %.c
