@@ -43,6 +43,8 @@ enum exo_call {
 	 * result's page number is the first one's physical address. With EXO_MEM_LARGE whole aligned 2 MiB pieces are
 	 * large pages where such memory is left.
 	 * EXO_MEM_FILE: the image's file from `offset`, EXO_R or EXO_R|EXO_X.
+	 * EXO_MEM_AROUND, alone or with EXO_MEM_FILE: nothing is unmapped; it ends before the first page that is mapped,
+	 * and where frames run out; the result's page number is how much was mapped, in bytes, not 0.
 	 * >= 0 as said; -EINVAL alignment, length, flags; -EACCES W with X, a range or a page that is not to be changed;
 	 * -ENOMEM no frames, nothing is mapped then; -ENXIO beyond the file.
 	 */
@@ -90,7 +92,8 @@ enum exo_mem_flag {
 	EXO_MEM_FRESH = 0,
 	EXO_MEM_FILE = 1 << 0,
 	EXO_MEM_CONTIGUOUS = 1 << 1,
-	EXO_MEM_LARGE = 1 << 2
+	EXO_MEM_LARGE = 1 << 2,
+	EXO_MEM_AROUND = 1 << 3
 };
 #define EXO_MEM_DIRTY 1 /* in the result of EXO_MEM_MAP */
 #define EXO_TICK_BIT 62
@@ -99,12 +102,17 @@ enum exo_mem_flag {
 /* ---- upcalls ---- */
 
 /* Below 32: the processor's exception vectors. */
-enum exo_upcall_kind { EXO_UP_SYSCALL = 256, EXO_UP_TICK = 257 };
+enum exo_upcall_kind {
+	EXO_UP_SYSCALL = 256,
+	EXO_UP_TICK = 257,
+	EXO_UP_EVENT = 258 /* a device has interrupted while ring 3 ran; EXO_WAIT tells which */
+};
 
 /*
  * Pushed at stack_top; the registers that are not here are as they were. From `rip` on it is what iretq takes, and iretq
  * in ring 3 is how the image goes on: exo need not be asked. While state.masked is not 0 exo makes no upcall: a tick
- * comes again a little later, an exception ends the machine with a report.
+ * comes again a little later (and for an event, too), an exception ends the machine with a report. So it is while rsp
+ * is in the EXO_UPCALL_STACK bytes below stack_top: the image can clear `masked` before its last iretq from there.
  */
 struct exo_upcall {
 	uint64_t kind;	/* vector, or enum exo_upcall_kind */
@@ -113,6 +121,8 @@ struct exo_upcall {
 	uint64_t rip, cs, rflags, rsp, ss; /* EXO_UP_SYSCALL: behind the instruction */
 };
 _Static_assert(sizeof(struct exo_upcall) == 64, "exo/entry.S, plat/exo/upcall.S");
+
+#define EXO_UPCALL_STACK 16384
 
 struct exo_upcall_state {
 	uint32_t masked; /* set by exo with each upcall, cleared by the image */

@@ -132,11 +132,17 @@ int64_t call_wait(uint64_t tsc)
 }
 
 /* As exception in entry.S. */
-static void tick_upcall(struct iret_frame *f)
+static void upcall_make(struct iret_frame *f, enum exo_upcall_kind kind)
 {
 	upcall_state->masked = 1;
-	*upcall_frame = (struct exo_upcall){EXO_UP_TICK, 0, 0, f->rip, f->cs, f->rflags, f->rsp, f->ss};
+	*upcall_frame = (struct exo_upcall){kind, 0, 0, f->rip, f->cs, f->rflags, f->rsp, f->ss};
 	*f = (struct iret_frame){upcall_entry, EXO_USER_CS, EXO_RFLAGS_USER, upcall_rsp, EXO_USER_SS};
+}
+
+/* Whether ring 3 can be interrupted by an upcall now. */
+static bool upcall_possible(const struct iret_frame *f)
+{
+	return upcall_state && !upcall_state->masked && f->rsp - (upcall_rsp - EXO_UPCALL_STACK) > EXO_UPCALL_STACK + EXO_UPCALL_BYTES;
 }
 
 static void timer_due(struct iret_frame *f)
@@ -151,13 +157,25 @@ static void timer_due(struct iret_frame *f)
 	if (f->cs != EXO_USER_CS) {
 		tick_at = UINT64_MAX;
 		ticked = true;
-	} else if (!upcall_state || upcall_state->masked) {
+	} else if (!upcall_possible(f)) {
 		tick_at = now + clock_khz() * AGAIN_US / 1000;
 		timer_arm(tick_at);
 	} else {
 		tick_at = UINT64_MAX;
-		tick_upcall(f);
+		upcall_make(f, EXO_UP_TICK);
 	}
+}
+
+static void event_due(struct iret_frame *f)
+{
+	if (f->cs != EXO_USER_CS)
+		return;
+	if (upcall_possible(f)) {
+		upcall_make(f, EXO_UP_EVENT);
+		return;
+	}
+	tick_at = MIN(tick_at, tsc_read() + clock_khz() * AGAIN_US / 1000);
+	timer_arm(tick_at);
 }
 
 void irq_handle(unsigned vector, struct iret_frame *f)
@@ -173,6 +191,7 @@ void irq_handle(unsigned vector, struct iret_frame *f)
 	}
 	if (vector == EXO_VECTOR_SERIAL) {
 		pending |= 1UL << EXO_CONSOLE_BIT;
+		event_due(f);
 		return;
 	}
 	d = device_at(vector - EXO_VECTOR_DEVICE);
@@ -181,6 +200,7 @@ void irq_handle(unsigned vector, struct iret_frame *f)
 	pending |= 1UL << (vector - EXO_VECTOR_DEVICE);
 	if (d->ops->acknowledge)
 		d->ops->acknowledge(d);
+	event_due(f);
 }
 
 static void ioapic_write(uint64_t base, uint32_t reg, uint32_t v)

@@ -104,19 +104,21 @@ static uint64_t base_choose(void)
 	return ADDR_OS_START + (r & BASE_RANDOM & ~PAGE_MASK);
 }
 
-/* Bounds of all segments in memory; they are in order and do not overlap. */
+/* The end of all segments in memory. They are in order, and none has a page of memory or of the file with another. */
 static uint64_t segments_check(const struct elf_segment *s, unsigned n)
 {
-	uint64_t end = 0;
+	uint64_t end = 0, file_end = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (s[i].type != PT_LOAD)
 			continue;
 		if (!file_at(s[i].offset, s[i].filesz) || s[i].filesz > s[i].memsz || s[i].memsz > 1UL << 30 ||
 		    s[i].vaddr > 1UL << 30 || ALIGN_DOWN(s[i].vaddr, PAGE_SIZE) < end ||
+		    ALIGN_DOWN(s[i].offset, PAGE_SIZE) < file_end ||
 		    (s[i].vaddr ^ s[i].offset) & PAGE_MASK || (s[i].flags & (PF_W | PF_X)) == (PF_W | PF_X))
 			damaged("segments");
 		end = ALIGN_UP(s[i].vaddr + s[i].memsz, PAGE_SIZE);
+		file_end = ALIGN_UP(s[i].offset + s[i].filesz, PAGE_SIZE);
 	}
 	if (!end)
 		damaged("no segments");
@@ -129,18 +131,12 @@ static void need(int64_t r)
 		refuse("too little memory: %lu KiB; give the machine more", memory_bytes() >> 10);
 }
 
-/*
- * A page of the file that two segments share stands in the memory of both; for the one that is written it must be a copy.
- * The linker is told to keep them apart (see the Makefile), so that is an error here.
- */
 static void segment_map(const struct elf_segment *s)
 {
 	uint64_t start = ALIGN_DOWN(s->vaddr, PAGE_SIZE), file_end = ALIGN_UP(s->vaddr + s->filesz, PAGE_SIZE);
 	uint64_t end = ALIGN_UP(s->vaddr + s->memsz, PAGE_SIZE);
 	uint32_t prot = (s->flags & PF_R ? EXO_R : 0U) | (s->flags & PF_W ? EXO_W : 0U) | (s->flags & PF_X ? EXO_X : 0U);
 
-	if (s->flags & PF_W && s->vaddr & PAGE_MASK)
-		damaged("its data does not begin on a page of its own");
 	if (s->filesz == 0)
 		file_end = start;
 	if (file_end > start)

@@ -283,6 +283,27 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 	return -ENOMEM;
 }
 
+/* From va on to the next mapped page; one table at most is enough for what a fault wants around it. */
+int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint64_t phys)
+{
+	uint64_t end = MIN(va + size, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES), at = va;
+	uint64_t bits = bits_of(prot), *e = entry_find(va, 0, USER_TABLE);
+	bool dirty = false;
+
+	if (!e)
+		return -ENOMEM;
+	for (; at < end && !(*e & PTE_P); at += PAGE_SIZE, e++) {
+		uint64_t frame = phys ? phys + (at - va) : frame_alloc(&dirty);
+
+		if (!frame)
+			break;
+		*e = frame | bits;
+	}
+	if (at == va)
+		return -ENOMEM;
+	return (int64_t)((at - va) | (dirty ? EXO_MEM_DIRTY : 0));
+}
+
 int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot)
 {
 	uint64_t bits = bits_of(prot), end = va + size;
