@@ -57,6 +57,7 @@ static void head_fill(const struct image_parts *p, const struct head *h, unsigne
 		.version = IMAGE_VERSION,
 		.size = sizeof(m),
 		.file_size = h->bytes + p->pack_bytes,
+		.arg_first = p->arg_first,
 	};
 	size_t headers_bytes = h->header_count * sizeof(Elf64_Phdr);
 	Elf64_Ehdr e;
