@@ -9,13 +9,13 @@
 #include "abi/addr.h"
 #include "abi/proc.h"
 #include "base/string.h"
+#include "tender/jail.h"
 #include "tender/proc/proc_priv.h"
 #include "tender/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,18 +38,6 @@ static _Noreturn void cage_fail(const char *what, int err)
 {
 	report_line("%s: %s; `pith doctor` tells what this host lacks", what, report_errno(err));
 	_exit(EXIT_PITH);
-}
-
-pid_t process_clone(uint64_t flags, int *pidfd)
-{
-	struct clone_args a = {
-		.flags = flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-		.pidfd = (uint64_t)pidfd,
-		.exit_signal = SIGCHLD,
-	};
-	long r = syscall(SYS_clone3, &a, sizeof(a));
-
-	return r < 0 ? -errno : (pid_t)r;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "abi/frames.h"
 #include "abi/usernet.h"
 #include "base/string.h"
+#include "tender/jail.h"
 #include "tender/proc/proc_priv.h"
 #include "tender/report.h"
 

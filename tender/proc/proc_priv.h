@@ -4,9 +4,9 @@
 
 #include "abi/boot.h"
 #include "base/types.h"
+#include "tender/bpf.h"
 #include "tender/config.h"
 
-#include <linux/filter.h>
 #include <sys/types.h>
 
 /* ---- the library OS embedded in this program (libos.c) ---- */
@@ -52,19 +52,12 @@ struct boot_info *blob_build(const struct tender_config *c);
 
 /* ---- the filter (filter.c) ---- */
 
-#define FILTER_MAX 256 /* instructions; Linux allows 4096 */
-
 struct filter_spec {
 	uint64_t hostcall_start, hostcall_end; /* absolute */
 	uint64_t vdso_start, vdso_end;	       /* 0: none */
 	bool volumes;	      /* files can be opened through the broker */
 	bool clock;	      /* the vDSO has no clock */
 	bool thread_pointer;  /* wrfsbase does not work */
-};
-
-struct filter {
-	unsigned len;
-	struct sock_filter insn[FILTER_MAX];
 };
 
 /* Cannot fail: the longest program is checked by a test. */
@@ -86,9 +79,6 @@ struct cage {
 
 /* Start the cage. Returns its pid and *pidfd, or negative errno. */
 pid_t cage_start(struct cage *c, int *pidfd);
-
-/* A process like fork, with default signal dispositions, and extra clone flags. 0 in the child. */
-pid_t process_clone(uint64_t flags, int *pidfd);
 
 /* ---- network (net.c) ---- */
 
