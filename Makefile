@@ -20,7 +20,7 @@ TESTFLAGS := $(COMMON) -D_GNU_SOURCE -DPITH_TEST -fno-omit-frame-pointer -fsanit
 # LAYERS is the build list: os/*, base, arch and plat/proc make the library OS.
 LAYER_MODULES := $(shell sed -n 's/^\([a-z0-9_/]*\) *:.*/\1/p' LAYERS)
 OS_MODULES := $(filter base os/% plat/select plat/proc plat/exo,$(LAYER_MODULES)) arch/x86_64
-HOST_MODULES := $(filter base cli tender tender/proc,$(LAYER_MODULES))
+HOST_MODULES := $(filter-out tender/net,$(filter base cli tender tender/%,$(LAYER_MODULES)))
 TEST_MODULES := $(filter base os/% plat/sim,$(LAYER_MODULES))
 
 srcs = $(foreach m,$(1),$(wildcard $(m)/*.c $(m)/*.S))
@@ -58,9 +58,11 @@ $(B)/libos.elf: $(OS_OBJS)
 $(B)/libos.stripped: $(B)/libos.elf
 	$(Q)strip -o $@ $<
 
-# The tender carries the library OS in a page-aligned section of its own.
-$(B)/host/tender/proc/libos_image.o: $(B)/libos.stripped
-$(B)/host/tender/proc/libos_image.o: HOSTFLAGS += -DLIBOS_FILE='"$(B)/libos.stripped"'
+# pith carries the library OS and its symbols in a page-aligned section of its own.
+$(B)/libos.symbols.s: $(B)/libos.elf tools/symbols
+	$(Q)tools/symbols $< > $@
+$(B)/host/tender/image/embedded_data.o: $(B)/libos.stripped $(B)/libos.symbols.s
+$(B)/host/tender/image/embedded_data.o: HOSTFLAGS += -DLIBOS_FILE='"$(B)/libos.stripped"' -DSYMBOLS_FILE='"$(B)/libos.symbols.s"'
 
 $(B)/pith: $(HOST_OBJS)
 	@echo "  LINK  $@"
@@ -71,9 +73,9 @@ $(B)/pith-net: $(call objs,host,tender/net tender) $(B)/host/base/format.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) -pie -Wl,-z,relro,-z,now -o $@ $^ -lslirp
 
-# Unit tests of the host side, test/unit/host_NAME_test.c: all of it but main and what holds the library OS.
-HOST_TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(filter-out cli/main.c tender/proc/libos.c tender/proc/child.c,\
-	$(wildcard cli/*.c tender/*.c tender/proc/*.c)))
+# Unit tests of the host side, test/unit/host_NAME_test.c: all of it but main and what needs the embedded library OS.
+HOST_TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(filter-out cli/main.c tender/image/embedded.c,\
+	$(wildcard $(addsuffix /*.c,$(filter-out base,$(HOST_MODULES))))))
 $(B)/test/libhost.a: $(HOST_TEST_OBJS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(B)/unit/host_%: $(B)/test/test/unit/host_%.o $(B)/test/libhost.a $(B)/test/libtest.a

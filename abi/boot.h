@@ -89,6 +89,8 @@ struct boot_info {
 	uint64_t pack_addr; /* packed file system mapped read-only here */
 	uint64_t pack_size;
 	uint64_t pack_offset; /* of the pack in the file of BOOT_H_PACK */
+	uint64_t symbols_addr; /* struct image_symbols (abi/image.h) mapped read-only here; 0: none */
+	uint64_t symbols_size;
 	uint32_t argc, argv_off; /* argc strings, one after the other */
 	uint32_t envc, env_off;
 	uint32_t program_off;  /* absolute path of the program inside */

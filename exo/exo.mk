@@ -16,11 +16,11 @@ EXO_LINK = $(CC) -nostdlib -static -no-pie -Wl,-T,exo/exo.lds,--gc-sections,--bu
 
 $(B)/exo.first: $(EXO_OBJS) exo/exo.lds
 	$(Q)$(EXO_LINK) -o $@ $(EXO_OBJS)
-$(B)/exo.symbols: $(B)/exo.first tools/symbols
-	$(Q)tools/symbols $< ffffffff80000000 > $@
-$(B)/exo/symbols_table.o: $(B)/exo.symbols
-	$(Q)printf '.section .symbols, "a"\n.balign 8\n.globl exo_symbols\nexo_symbols:\n.incbin "%s"\n.section .note.GNU-stack, "", @progbits\n' $< | \
-		$(CC) -c -x assembler - -o $@
+$(B)/exo/symbols_table.s: $(B)/exo.first tools/symbols
+	$(Q){ printf '\t.section .symbols, "a"\n\t.balign 8\n\t.globl exo_symbols\nexo_symbols:\n'; tools/symbols $<; \
+		printf '\t.section .note.GNU-stack, "", @progbits\n'; } > $@
+$(B)/exo/symbols_table.o: $(B)/exo/symbols_table.s
+	$(Q)$(CC) -c $< -o $@
 $(B)/exo.elf: $(EXO_OBJS) $(B)/exo/symbols_table.o exo/exo.lds
 	@echo "  LINK  $@"
 	$(Q)$(EXO_LINK) -o $@ $(EXO_OBJS) $(B)/exo/symbols_table.o

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Names for addresses of exo's text. The table is made from the linked program (tools/symbols) and linked in behind the
- * text, in the form of abi/image.h.
+ * text, in the form of abi/image.h; values are the lower halves of addresses.
  */
 #include "abi/image.h"
 #include "exo/exo.h"
@@ -12,7 +12,7 @@ const char *symbol_find(uint64_t addr, uint64_t *offset)
 {
 	const struct image_symbols *t = &exo_symbols;
 	const char *strings = t ? (const char *)&t->symbol[t->count] : NULL;
-	uint64_t rel = addr - EXO_BASE;
+	uint64_t rel = (uint32_t)addr;
 	uint32_t lo = 0, hi = t ? t->count : 0;
 
 	while (lo < hi) {

@@ -26,6 +26,8 @@ uint64_t vm_random(uint64_t below)
 {
 	uint64_t r;
 
+	if (plat_boot()->flags & BOOT_F_FIXED)
+		return 0;
 	plat_entropy(&r, sizeof(r));
 	return ALIGN_DOWN(r % below, PAGE_SIZE);
 }

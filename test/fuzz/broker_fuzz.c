@@ -8,9 +8,9 @@
  */
 #include "abi/broker.h"
 
-#include "tender/proc/broker.c"
-#include "tender/proc/proc_priv.h"
 #include "tender/report.h"
+#include "tender/super/broker.c"
+#include "tender/super/super_priv.h"
 
 #include <ftw.h>
 #include <stdlib.h>
