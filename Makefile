@@ -31,7 +31,7 @@ HOST_OBJS := $(filter-out $(B)/host/base/string.o,$(call objs,host,$(HOST_MODULE
 HOST_OBJS := $(sort $(HOST_OBJS))
 
 .PHONY: all check demo bench fuzz install clean layers unit deps format
-all: $(B)/pith $(B)/pith-net compile_commands.json
+all: $(B)/pith $(B)/pith-net $(B)/exo.elf compile_commands.json
 
 include exo/exo.mk
 include test/test.mk

@@ -61,7 +61,7 @@ struct phys_range {
 	uint64_t start;
 	uint32_t *leaf[LEAVES_MAX];
 };
-static struct phys_range heap_range, dma_range = {.start = WINDOW_DMA};
+static struct phys_range heap_range, dma_range; /* of zero start until something is there: they must not be in the file */
 static uint64_t leaves_next = WINDOW_PHYS;
 
 static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
@@ -109,7 +109,7 @@ uint64_t dma_phys(const void *p)
 {
 	uint64_t va = (uint64_t)p;
 	struct phys_range *r = phys_range_of(va);
-	const uint32_t *slot = r ? phys_slot(r, va, false) : NULL;
+	const uint32_t *slot = r && r->start ? phys_slot(r, va, false) : NULL;
 
 	return slot && *slot ? (uint64_t)*slot * PAGE_SIZE + (va & PAGE_MASK) : UINT64_MAX;
 }
@@ -125,6 +125,7 @@ void *dma_alloc(size_t bytes, uint64_t *phys)
 	next += size + PAGE_SIZE; /* an overrun faults */
 	used_bytes += size;
 	*phys = (uint64_t)got & ~PAGE_MASK;
+	dma_range.start = WINDOW_DMA;
 	phys_note(va, size, *phys);
 	if (got & EXO_MEM_DIRTY)
 		memset((void *)va, 0, size);
