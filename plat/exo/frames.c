@@ -47,7 +47,7 @@ static struct {
 /* ---- what the machine has ---- */
 
 /* `bytes` of memory for a ring of frames that may be cut into chunks. */
-static void vring_plan(unsigned queue_max, size_t bytes, unsigned *size, uint32_t *chunk)
+static void queue_plan(unsigned queue_max, size_t bytes, unsigned *size, uint32_t *chunk)
 {
 	*chunk = bytes / PAGE_SIZE >= queue_max ? (uint32_t)PAGE_SIZE : (uint32_t)PAGE_SIZE / 2;
 	*size = vring_size(queue_max, (unsigned)(bytes / *chunk));
@@ -59,12 +59,13 @@ static void net_plan(const struct exo_device *d, struct boot_net *n)
 	const size_t half = MIN(MAX(part, NET_MEMORY_MIN), NET_MEMORY_MAX) / 2;
 	size_t frame = NET_HDR_BYTES + NET_LINK_BYTES + MAX(n->mtu, NET_MTU_USUAL);
 
-	if (frame * 4 > half) { /* nor would four of them make a window */
+	queue_plan(d->queue_max[0], half, &net.rx_size, &net.rx_chunk);
+	queue_plan(d->queue_max[1], half, &net.tx_size, &net.tx_chunk);
+	/* Where four frames fill a ring, a window of them never goes through. */
+	if (frame * 4 > MIN(net.rx_size * (size_t)net.rx_chunk, net.tx_size * (size_t)net.tx_chunk)) {
 		n->mtu = MIN(n->mtu, NET_MTU_USUAL);
 		frame = NET_HDR_BYTES + NET_LINK_BYTES + NET_MTU_USUAL;
 	}
-	vring_plan(d->queue_max[0], half, &net.rx_size, &net.rx_chunk);
-	vring_plan(d->queue_max[1], half, &net.tx_size, &net.tx_chunk);
 	if (!(d->features & NET_F_MRG_RXBUF)) {
 		net.rx_chunk = (uint32_t)ALIGN_UP(frame, 64);
 		net.rx_size = vring_size(d->queue_max[0], (unsigned)(half / net.rx_chunk));
