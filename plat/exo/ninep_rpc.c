@@ -259,7 +259,7 @@ int ninep_getattr(struct ninep_volume *v, uint32_t fid, struct broker_stat *out)
 {
 	struct sink s = ninep_begin(v, NINEP_TGETATTR);
 	struct cursor c;
-	uint64_t valid;
+	uint64_t valid, blksize;
 	bool times_ok;
 	int err;
 
@@ -278,7 +278,8 @@ int ninep_getattr(struct ninep_volume *v, uint32_t fid, struct broker_stat *out)
 	out->nlink = cursor_le64(&c);
 	(void)cursor_le64(&c); /* rdev */
 	out->size = cursor_le64(&c);
-	out->blksize = (uint32_t)MIN(cursor_le64(&c), (uint64_t)INT32_MAX);
+	blksize = cursor_le64(&c);
+	out->blksize = (uint32_t)MIN(blksize, (uint64_t)INT32_MAX);
 	out->blocks = cursor_le64(&c);
 	times_ok = time_take(&c, &out->atime_ns);
 	times_ok &= time_take(&c, &out->mtime_ns);
