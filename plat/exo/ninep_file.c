@@ -6,11 +6,10 @@
  */
 #include "plat/exo/ninep_priv.h"
 
-#include "abi/addr.h"
 #include "base/errno.h"
 #include "base/string.h"
 #include "os/mm/heap.h"
-#include "os/mm/ucopy.h"
+#include "plat/exo/drivers.h"
 
 #define FILES_FIRST 64u
 #define FILES_MAX (1u << 20) /* more than a program may have descriptors */
@@ -74,64 +73,14 @@ static int file_of(int handle, struct ninep_volume **v, uint32_t *fid)
 
 /* ---- bytes ---- */
 
-/* What is left of a gather list. */
-struct pieces {
-	const struct plat_iov *v;
-	unsigned n;
-	size_t skip; /* bytes of v[0] already used */
-};
-
-static bool os_memory(uint64_t addr, size_t n)
+/* Bytes to move: at most as many as a position can be moved by. */
+static size_t total_of(const struct uio *u, int64_t off)
 {
-	return addr >= ADDR_OS_START && addr < ADDR_OS_END && n <= ADDR_OS_END - addr;
-}
-
-static int copy_one(void *base, uint8_t *message, size_t n, bool out)
-{
-	uint64_t addr = (uint64_t)(uintptr_t)base;
-
-	if (!os_memory(addr, n))
-		return out ? ucopy_out(addr, message, n) : ucopy_in(message, addr, n);
-	if (out)
-		memcpy(base, message, n);
-	else
-		memcpy(message, base, n);
-	return 0;
-}
-
-/* Copy at most n bytes between the list's front and a message. Returns how many; -EFAULT when not even one. */
-static ssz pieces_copy(struct pieces *p, uint8_t *message, size_t n, bool out)
-{
-	size_t done = 0;
-
-	while (done < n && p->n) {
-		size_t len = MIN(p->v->len - p->skip, n - done);
-
-		if (copy_one((uint8_t *)p->v->base + p->skip, message + done, len, out))
-			return done ? (ssz)done : -EFAULT;
-		done += len;
-		p->skip += len;
-		if (p->skip == p->v->len) {
-			p->v++;
-			p->n--;
-			p->skip = 0;
-		}
-	}
-	return (ssz)done;
-}
-
-/* Bytes asked for, at most as many as a position can be moved by. */
-static size_t pieces_total(const struct plat_iov *v, unsigned n, int64_t off)
-{
-	size_t total = 0, max = (size_t)(INT64_MAX - off);
-
-	for (unsigned i = 0; i < n; i++)
-		total += MIN(v[i].len, max - total);
-	return total;
+	return MIN(u->resid, (size_t)(INT64_MAX - off));
 }
 
 /* One message. Returns bytes copied; *end when the file has no more. */
-static ssz read_some(struct ninep_volume *v, uint32_t fid, struct pieces *to, size_t want, int64_t off, bool *end)
+static ssz read_some(struct ninep_volume *v, uint32_t fid, struct uio *to, size_t want, int64_t off, bool *end)
 {
 	struct sink s = ninep_begin(v, NINEP_TREAD);
 	const uint8_t *data;
@@ -150,12 +99,12 @@ static ssz read_some(struct ninep_volume *v, uint32_t fid, struct pieces *to, si
 	if (!data || c.left || got > want)
 		return -EIO;
 	*end = got < want;
-	return pieces_copy(to, v->t.reply + (size_t)(data - v->t.reply), got, true);
+	return uio_write(to, data, got);
 }
 
 ssz ninep_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
-	struct pieces to = {v, n, 0};
+	struct uio to;
 	struct ninep_volume *vol;
 	size_t total, done = 0;
 	bool end = false;
@@ -164,7 +113,8 @@ ssz ninep_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 
 	if (err || off < 0)
 		return err ? err : -EINVAL;
-	total = pieces_total(v, n, off);
+	iov_uio(&to, v, n);
+	total = total_of(&to, off);
 	while (done < total && !end) {
 		size_t want = MIN(total - done, (size_t)vol->msize - NINEP_IO_HEADER);
 		ssz r = read_some(vol, fid, &to, want, off + (int64_t)done, &end);
@@ -178,7 +128,7 @@ ssz ninep_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 	return (ssz)done;
 }
 
-static ssz write_some(struct ninep_volume *v, uint32_t fid, struct pieces *from, size_t want, int64_t off)
+static ssz write_some(struct ninep_volume *v, uint32_t fid, struct uio *from, size_t want, int64_t off)
 {
 	struct sink s = ninep_begin(v, NINEP_TWRITE);
 	uint8_t *count_at;
@@ -192,7 +142,7 @@ static ssz write_some(struct ninep_volume *v, uint32_t fid, struct pieces *from,
 	count_at = sink_take(&s, 4);
 	if (!count_at || s.left < want)
 		return -EIO; /* cannot be: want leaves room for the header */
-	n = pieces_copy(from, s.p, want, false);
+	n = uio_read(from, s.p, want);
 	if (n < 0)
 		return n;
 	store_le32(count_at, (uint32_t)n);
@@ -206,7 +156,7 @@ static ssz write_some(struct ninep_volume *v, uint32_t fid, struct pieces *from,
 
 ssz ninep_write(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
-	struct pieces from = {v, n, 0};
+	struct uio from;
 	struct ninep_volume *vol;
 	size_t total, done = 0;
 	uint32_t fid;
@@ -214,7 +164,8 @@ ssz ninep_write(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 
 	if (err || off < 0)
 		return err ? err : -EINVAL;
-	total = pieces_total(v, n, off);
+	iov_uio(&from, v, n);
+	total = total_of(&from, off);
 	while (done < total) {
 		size_t want = MIN(total - done, (size_t)vol->msize - NINEP_IO_HEADER);
 		ssz r = write_some(vol, fid, &from, want, off + (int64_t)done);

@@ -182,6 +182,7 @@ static void blob_finish(const struct cage *c, struct boot_info *b)
 		.volumes = c->config->volume_count != 0,
 		.clock = v.vdso_size == 0,
 		.thread_pointer = !b->have_fsgsbase,
+		.disk = b->disk != BOOT_DISK_NONE,
 	};
 	filter_compile(&spec, &f);
 	b->proc.filter_len = f.len;

@@ -31,6 +31,7 @@ enum check {
 	MMAP_FL, /* fixed, and nothing but private, shared, anonymous, no reserve, populate; never shared anonymous */
 	MMAP_FD, /* -1, the pack, or a file that the broker sent */
 	OPENED,	 /* a file that the broker sent */
+	STORED,	 /* a file that the broker sent, or the disk */
 	ADVICE,	 /* gives pages back or chooses their size; nothing else */
 	ZERO,	 /* low half is 0 */
 	POLL_N,	 /* at most 8 */
@@ -42,7 +43,7 @@ enum check {
 struct grant {
 	const char *name;
 	uint32_t nr;
-	enum { ALWAYS, VOLUMES, NO_CLOCK, NO_FSGSBASE } when;
+	enum { ALWAYS, VOLUMES, STORAGE, NO_CLOCK, NO_FSGSBASE } when;
 	enum check arg[ARGS_MAX + 1]; /* arg[0] for the first; END: not looked at */
 };
 
@@ -60,8 +61,8 @@ static const struct grant grants[] = {
 	{"arch_prctl", SYS_arch_prctl, NO_FSGSBASE, {FS_CODE}},
 	{"clock_gettime", SYS_clock_gettime, NO_CLOCK, {END}},
 	{"recvmsg", SYS_recvmsg, VOLUMES, {END}},
-	{"fsync", SYS_fsync, VOLUMES, {OPENED}},
-	{"fstat", SYS_fstat, VOLUMES, {OPENED}},
+	{"fsync", SYS_fsync, STORAGE, {STORED}},
+	{"fstat", SYS_fstat, STORAGE, {STORED}},
 	{"ftruncate", SYS_ftruncate, VOLUMES, {OPENED}},
 	{"close", SYS_close, VOLUMES, {OPENED}},
 	{"exit_group", SYS_exit_group, ALWAYS, {END}},
@@ -71,6 +72,7 @@ static bool granted(const struct grant *g, const struct filter_spec *s)
 {
 	switch (g->when) {
 	case VOLUMES: return s->volumes;
+	case STORAGE: return s->volumes || s->disk;
 	case NO_CLOCK: return s->clock;
 	case NO_FSGSBASE: return s->thread_pointer;
 	case ALWAYS: break;
@@ -202,6 +204,12 @@ static void check_argument(struct filter *f, enum check c, unsigned i)
 	case MMAP_FL: check_mmap_flags(f, i); break;
 	case MMAP_FD: check_fd(f, i, true); break;
 	case OPENED: check_fd(f, i, false); break;
+	case STORED:
+		put_load(f, ARG_LO(i));
+		put_jump(f, BPF_JEQ, BOOT_H_DISK, 2, 0);
+		need_min(f, BOOT_H_FIRST_FREE);
+		need_max(f, INT32_MAX);
+		break;
 	case ADVICE: check_advice(f, i); break;
 	case ZERO:
 		put_load(f, ARG_LO(i));

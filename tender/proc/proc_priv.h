@@ -60,6 +60,7 @@ struct filter_spec {
 	bool volumes;	      /* files can be opened through the broker */
 	bool clock;	      /* the vDSO has no clock */
 	bool thread_pointer;  /* wrfsbase does not work */
+	bool disk;	      /* there is BOOT_H_DISK */
 };
 
 struct filter {

@@ -20,8 +20,8 @@
 #define IP (HOST_START + 0x20)
 #define VDSO 0x7ffff7fc1000ULL
 
-static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, false, false, false};
-static const struct filter_spec large = {HOST_START, HOST_END, 0, 0, true, true, true};
+static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, false, false, false, false};
+static const struct filter_spec large = {HOST_START, HOST_END, 0, 0, true, true, true, true};
 
 /* Classic BPF, the part that seccomp takes. Fails the test on a jump or load outside. */
 static uint32_t bpf_run(const struct filter *f, const struct seccomp_data *d)
@@ -191,6 +191,23 @@ static void grants_follow_the_configuration(void **state)
 	TRAPPED(&small, SYS_ppoll, 0, 9);
 }
 
+static void a_disk_is_asked_for_its_size_and_synced(void **state)
+{
+	struct filter_spec s = small;
+
+	(void)state;
+	TRAPPED(&small, SYS_fstat, BOOT_H_DISK, 0);
+	TRAPPED(&small, SYS_fsync, BOOT_H_DISK);
+	s.disk = true;
+	ALLOWED(&s, SYS_fstat, BOOT_H_DISK, 0);
+	ALLOWED(&s, SYS_fsync, BOOT_H_DISK);
+	TRAPPED(&s, SYS_fsync, BOOT_H_PACK);
+	TRAPPED(&s, SYS_fstat, BOOT_H_FRAMES, 0);
+	TRAPPED(&s, SYS_ftruncate, BOOT_H_DISK, 0);
+	TRAPPED(&s, SYS_close, BOOT_H_DISK);
+	TRAPPED(&s, SYS_mmap, ADDR_USER_START, 4096, 1, MAP_FIXED | MAP_SHARED, BOOT_H_DISK, 0);
+}
+
 static void the_vdso_may_read_the_clock_and_no_more(void **state)
 {
 	static const uint64_t none[6] = {0};
@@ -225,6 +242,7 @@ int main(void)
 		cmocka_unit_test(memory_is_never_writable_and_executable),
 		cmocka_unit_test(mappings_are_fixed_and_of_known_files),
 		cmocka_unit_test(grants_follow_the_configuration),
+		cmocka_unit_test(a_disk_is_asked_for_its_size_and_synced),
 		cmocka_unit_test(the_vdso_may_read_the_clock_and_no_more),
 		cmocka_unit_test(at_most_sixteen_calls_with_a_usual_processor),
 	};

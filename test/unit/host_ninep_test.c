@@ -3,8 +3,11 @@
  * plat/exo/ninep (client) against tender/kvm/ninep (server), joined without a device; behind the server the real broker, in a
  * thread, on a temporary directory. Volume 0 can be written, volume 1 is the same directory read-only.
  */
-#include "plat/exo/ninep_rpc.c" /* for its volumes: each test starts with a connection that is new */
+#include "plat/exo/ninep_broker.c" /* as they stand: each test starts with connections that are new */
+#include "plat/exo/ninep_file.c"
+#include "plat/exo/ninep_rpc.c"
 
+#include "plat/exo/drivers.h"
 #include "plat/exo/exo_priv.h"
 #include "tender/kvm/ninep_priv.h"
 #include "tender/proc/proc_priv.h"
@@ -43,6 +46,14 @@ static ssz (*mangle)(uint8_t *reply, size_t n);
 const struct boot_info *plat_boot(void)
 {
 	return &boot;
+}
+
+/* All is the program's. */
+void iov_uio(struct uio *u, const struct plat_iov *v, unsigned n)
+{
+	*u = (struct uio){.vec = (const struct uvec *)(const void *)v, .count = n};
+	for (unsigned i = 0; i < n; i++)
+		u->resid += v[i].len;
 }
 
 static ssz transport_call(void *arg, const uint8_t *req, size_t n, uint8_t *reply, size_t cap)
@@ -147,6 +158,7 @@ static int setup(void **state)
 	boot = (struct boot_info){.volume_count = 2};
 	boot.volumes[1].read_only = 1;
 	memset(volumes, 0, sizeof(volumes));
+	listing.volume = NULL;
 	for (unsigned i = 0; i < 2; i++)
 		server[i] = ninep_new(broker_end, i, i == 1);
 	transport_cap = CAP_USUAL;
