@@ -6,7 +6,8 @@ deps:
 # What is bound to the processor or the program's memory is replaced by test/host_*.c.
 TEST_SKIP := $(wildcard os/mm/*.c os/sched/*.c os/vm/*.c os/load/*.c os/linux/*.c) base/string.c
 TEST_SRCS := $(filter-out $(TEST_SKIP),$(filter %.c,$(call srcs,$(TEST_MODULES)))) $(wildcard test/host_*.c) \
-	tender/net/frames.c tender/net/policy.c tender/net/seal.c
+	tender/net/frames.c tender/net/policy.c tender/net/seal.c \
+	$(wildcard tender/kvm/ninep*.c)
 TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(TEST_SRCS))
 UNIT_SRCS := $(wildcard test/unit/*_test.c)
 UNIT_BINS := $(patsubst test/unit/%.c,$(B)/unit/%,$(UNIT_SRCS))
