@@ -276,7 +276,7 @@ static int exit_code_of(const struct supervisor *s, const siginfo_t *info)
 	if (s->channel && s->channel->exit_status >= 0)
 		return s->channel->exit_status;
 	if (info->si_code == CLD_EXITED)
-		return info->si_status;
+		return s->platform->status ? s->platform->status(info->si_status) : info->si_status;
 	if (info->si_status == SIGKILL)
 		report_line("the instance was killed (SIGKILL); if nobody did it by hand, the host ran out of memory");
 	else
