@@ -33,6 +33,8 @@ struct image_manifest {
 	uint32_t size;	    /* of this struct */
 	uint64_t file_size; /* of the image, a page multiple: a shorter file is damaged */
 	uint64_t head_sum;  /* image_sum of the default boot information and the program headers */
+	uint32_t arg_first; /* the first of the default arguments that a user's replace: 1, or behind a script's name */
+	uint32_t pad;
 };
 
 /* FNV-1a, 64 bits, over 8-byte words (the last one filled with zero): for damage, not for forgery. */

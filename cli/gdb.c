@@ -175,9 +175,13 @@ int command_gdb(int argc, char **argv)
 		print_text(STDOUT_FILENO, gdb_help);
 		return 0;
 	}
-	err = program_find(o.program, o.rootfs, &program);
-	if (!err)
-		err = debug_layout_read(program.path, o.rootfs, &layout);
+	/* An image is a file, often in this directory and not executable; a program is looked for as `pith run` does. */
+	err = debug_layout_read(o.program, NULL, &layout);
+	if (err || !layout.image) {
+		err = program_find(o.program, o.rootfs, &program);
+		if (!err)
+			err = debug_layout_read(program.path, o.rootfs, &layout);
+	}
 	if (err) {
 		report_line("%s: %s; give the program that `pith run` was given", o.program, report_errno(err));
 		return EXIT_PITH;

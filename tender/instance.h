@@ -53,6 +53,8 @@ struct platform {
 	bool user_net;		/* brings the user-mode network itself: no pith-net, frames_fd is -1 for it */
 	/* In the supervisor, before anything runs: check that it can work here. 0, or -1 with the reason reported. */
 	int (*prepare)(struct instance *i);
+	/* The instance's exit status from the child's, where it has told none itself; NULL: they are the same. */
+	int (*status)(int child_status);
 	/* Make the child. Returns its pid and *pidfd, or negative errno. */
 	pid_t (*start)(struct instance *i, int *pidfd);
 };

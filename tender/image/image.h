@@ -31,6 +31,7 @@ struct image_parts {
 	const void *symbols;
 	uint64_t symbols_bytes; /* 0: none */
 	const struct boot_info *boot; /* the default */
+	uint32_t arg_first;	      /* see struct image_manifest */
 	uint64_t pack_bytes;	      /* page multiple */
 };
 
@@ -48,7 +49,8 @@ uint8_t *image_head_build(const struct image_parts *p, uint64_t *bytes);
 /* What an image that was opened holds; all inside of source.head. */
 struct image {
 	struct image_source source;
-	const struct boot_info *boot; /* the default; its strings lie inside and end */
+	const struct boot_info *boot; /* the default; its strings lie inside and end; at least one argument */
+	uint32_t arg_first;	      /* see struct image_manifest; 1..boot->argc */
 	const struct image_symbols *symbols; /* NULL: none */
 	uint64_t symbols_bytes;
 };

@@ -99,6 +99,13 @@ static bool boot_ok(const uint8_t *p, const struct elf_segment *s, uint64_t head
 	       boot_info_ok((const struct boot_info *)(const void *)(p + s->offset), s->filesz);
 }
 
+static bool arguments_ok(const uint8_t *p, const struct parts *parts, const struct image_manifest *m)
+{
+	const struct boot_info *b = (const void *)(p + parts->boot.offset);
+
+	return m->arg_first >= 1 && m->arg_first <= b->argc;
+}
+
 static bool sum_ok(const uint8_t *p, const struct elf_header *h, const struct elf_segment *boot, uint64_t sum)
 {
 	uint64_t is = image_sum(IMAGE_SUM_START, p + boot->offset, boot->filesz);
@@ -113,12 +120,13 @@ static enum image_verdict head_check(const uint8_t *p, uint64_t n, const struct 
 	struct elf_file f;
 
 	if (h->phoff > n || h->phnum * (uint64_t)ELF_SEGMENT_BYTES > n - h->phoff || !boot_ok(p, &parts->boot, n) ||
-	    !sum_ok(p, h, &parts->boot, m->head_sum) || !symbols_ok(p, &parts->symbols, n))
+	    !sum_ok(p, h, &parts->boot, m->head_sum) || !symbols_ok(p, &parts->symbols, n) ||
+	    !arguments_ok(p, parts, m))
 		return IMAGE_DAMAGED;
 	return elf_file_open(p, n, &f) == 0 && inside(&parts->manifest, n) ? IMAGE_GOOD : IMAGE_DAMAGED;
 }
 
-static void image_fill(const uint8_t *p, const struct parts *parts, struct image *out)
+static void image_fill(const uint8_t *p, const struct parts *parts, const struct image_manifest *m, struct image *out)
 {
 	*out = (struct image){
 		.source = {
@@ -130,6 +138,7 @@ static void image_fill(const uint8_t *p, const struct parts *parts, struct image
 			.pack_size = parts->pack.filesz,
 		},
 		.boot = (const void *)(p + parts->boot.offset),
+		.arg_first = m->arg_first,
 		.symbols = parts->symbols.type ? (const void *)(p + parts->symbols.offset) : NULL,
 		.symbols_bytes = parts->symbols.filesz,
 	};
@@ -157,7 +166,7 @@ enum image_verdict image_check(const void *p, uint64_t n, uint64_t file_bytes, s
 		return IMAGE_DAMAGED;
 	v = head_check(p, parts.pack.offset, &h, &parts, &m);
 	if (v == IMAGE_GOOD)
-		image_fill(p, &parts, out);
+		image_fill(p, &parts, &m, out);
 	return v;
 }
 

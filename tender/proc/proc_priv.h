@@ -4,9 +4,8 @@
 
 #include "abi/boot.h"
 #include "base/types.h"
+#include "tender/bpf.h"
 #include "tender/config.h"
-
-#include <linux/filter.h>
 
 /* ---- the library OS (libos.c) ---- */
 
@@ -51,20 +50,13 @@ void vdso_locate(struct vdso_place *out);
 
 /* ---- the filter (filter.c) ---- */
 
-#define FILTER_MAX 256 /* instructions; Linux allows 4096 */
-
 struct filter_spec {
 	uint64_t hostcall_start, hostcall_end; /* absolute */
 	uint64_t vdso_start, vdso_end;	       /* 0: none */
 	bool volumes;	      /* files can be opened through the broker */
-	bool disk;	      /* BOOT_H_DISK is there */
 	bool clock;	      /* the vDSO has no clock */
 	bool thread_pointer;  /* wrfsbase does not work */
-};
-
-struct filter {
-	unsigned len;
-	struct sock_filter insn[FILTER_MAX];
+	bool disk;	      /* there is BOOT_H_DISK */
 };
 
 /* Cannot fail: the longest program is checked by a test. */

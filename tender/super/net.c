@@ -8,6 +8,7 @@
 #include "abi/frames.h"
 #include "abi/usernet.h"
 #include "base/string.h"
+#include "tender/beside.h"
 #include "tender/jail.h"
 #include "tender/report.h"
 #include "tender/super/super_priv.h"
@@ -27,7 +28,6 @@
 #include <unistd.h>
 
 #define WIRE_SNDBUF (4 << 20) /* 32 messages of FRAMES_MSG_MAX */
-#define PATH_BYTES 4096
 
 static int tap_open(const struct net_config *c)
 {
@@ -92,25 +92,6 @@ int net_open(const struct net_config *c, struct net_host *out)
 	return 0;
 }
 
-/* pith-net beside this program, or where `make install` puts it. */
-static bool helper_find(char path[PATH_BYTES])
-{
-	static const char *const places[] = {"pith-net", "../libexec/pith/pith-net"};
-	ssize_t n = readlink("/proc/self/exe", path, PATH_BYTES - 64);
-	char *slash;
-
-	if (n <= 0)
-		return false;
-	path[n] = 0;
-	slash = strrchr(path, '/');
-	for (unsigned i = 0; slash && i < ARRAY_LEN(places); i++) {
-		str_copy(slash + 1, places[i], 64);
-		if (access(path, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* What the caller's group was sent before setsid is pending here: ignoring it discards it. */
 static void pending_signals_drop(void)
 {
@@ -156,11 +137,11 @@ static _Noreturn void helper_exec(const char *path, int wire_fd, int ready_fd, c
 
 int net_helper_start(struct net_host *n, const struct tender_config *c)
 {
-	char path[PATH_BYTES];
+	char path[BESIDE_PATH_MAX];
 	int ready[2];
 	pid_t pid;
 
-	if (!helper_find(path)) {
+	if (!beside_find("pith-net", X_OK, path)) {
 		report_line("pith-net is not installed beside pith; install it, or use --net none");
 		return -1;
 	}

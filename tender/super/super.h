@@ -18,3 +18,5 @@ int instance_run(const struct tender_config *c, const struct image_source *image
  * malloc'ed; size in out->size. NULL: no memory.
  */
 struct boot_info *boot_info_build(const struct tender_config *c);
+/* A user-mode network that is not ours (abi/usernet.h) but has the same addresses, as QEMU's has. */
+void boot_net_foreign(struct boot_net *b);

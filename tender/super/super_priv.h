@@ -9,6 +9,11 @@
 
 #include <sys/types.h>
 
+/* ---- boot information (blob.c) ---- */
+
+/* foreign: the user-mode network is the platform's; random: for a TAP device without a given address. */
+void boot_net_describe(const struct net_config *c, bool foreign, const uint8_t random[6], struct boot_net *b);
+
 /* ---- network (net.c) ---- */
 
 struct net_host {

@@ -6,7 +6,6 @@
  * channel and its streams, the first frame. No timer, no polling. True in the loop: (1) the child is alive or not yet
  * reaped; (2) the signals of `forwarded` are blocked here and come through signal_fd.
  */
-#include "abi/usernet.h"
 #include "base/string.h"
 #include "tender/gdb/gdb.h"
 #include "tender/report.h"
@@ -14,7 +13,6 @@
 #include "tender/super/super_priv.h"
 #include "tender/trim.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -30,7 +28,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ETHERNET_MTU 1500
 #define FD_ABOVE_HANDLES 16 /* a child places handles from BOOT_H_PACK on, and must not overwrite one that is still to come */
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -71,48 +68,6 @@ static uint32_t terminal_flags(void)
 	return flags;
 }
 
-static void usernet_describe(struct boot_net *b)
-{
-	static const uint8_t mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
-
-	b->flags = BOOT_NET_BATCH | BOOT_NET_CSUM;
-	memcpy(b->mac, mac, sizeof(mac));
-	b->mtu = USERNET_MTU;
-	b->prefix4 = USERNET_PREFIX;
-	inet_pton(AF_INET, USERNET_GUEST, b->ip4);
-	inet_pton(AF_INET, USERNET_GATEWAY, b->gw4);
-	inet_pton(AF_INET, USERNET_DNS, b->dns4);
-}
-
-static void tap_describe(const struct net_config *c, const uint8_t random[6], struct boot_net *b)
-{
-	b->flags = BOOT_NET_CSUM | BOOT_NET_TSO4;
-	memcpy(b->mac, c->have_mac ? c->mac : random, 6);
-	if (!c->have_mac)
-		b->mac[0] = (uint8_t)((b->mac[0] & 0xfc) | 2); /* locally administered, unicast */
-	b->mtu = c->mtu ? c->mtu : ETHERNET_MTU;
-	b->prefix4 = c->prefix4;
-	memcpy(b->ip4, c->ip4, 4);
-	memcpy(b->gw4, c->gw4, 4);
-	memcpy(b->dns4, c->gw4, 4);
-}
-
-/* foreign: the user-mode network is not ours (abi/usernet.h), but has the same addresses, as QEMU's has. */
-static void net_describe(const struct net_config *c, bool foreign, const uint8_t random[6], struct boot_net *b)
-{
-	b->present = c->mode != NET_NONE;
-	if (c->mode == NET_USER)
-		usernet_describe(b);
-	if (c->mode == NET_USER && foreign) {
-		b->flags = BOOT_NET_CSUM;
-		b->mtu = ETHERNET_MTU;
-	}
-	if (c->mode == NET_TAP)
-		tap_describe(c, random, b);
-	if (c->mode == NET_USER && c->mtu)
-		b->mtu = MIN(c->mtu, b->mtu);
-}
-
 /* The boot information, but for what only the platform knows. */
 static int blob_prepare(struct supervisor *s)
 {
@@ -135,7 +90,7 @@ static int blob_prepare(struct supervisor *s)
 	if (i->disk_fd >= 0)
 		b->disk = i->config->disk_read_only ? BOOT_DISK_READ_ONLY : BOOT_DISK_WRITABLE;
 	memcpy(b->seed, random, sizeof(b->seed));
-	net_describe(&i->config->net, s->platform->user_net, random + 80, &b->net);
+	boot_net_describe(&i->config->net, s->platform->user_net, random + 80, &b->net);
 	if (!(b->flags & BOOT_F_FIXED))
 		memcpy(i->random, random + 64, sizeof(i->random));
 	explicit_bzero(random, sizeof(random));
@@ -335,7 +290,7 @@ static int exit_code_of(const struct supervisor *s, const siginfo_t *info)
 	if (s->channel && s->channel->exit_status >= 0)
 		return s->channel->exit_status;
 	if (info->si_code == CLD_EXITED)
-		return info->si_status;
+		return s->platform->status ? s->platform->status(info->si_status) : info->si_status;
 	if (s->gdb && s->gdb->server.session.killed)
 		report_line("the debugger ended the instance");
 	else if (info->si_status == SIGKILL)
@@ -510,6 +465,8 @@ int instance_run(const struct tender_config *config, const struct image_source *
 	int code = EXIT_PITH;
 
 	image.pack_fd = fd_lift(image.pack_fd);
+	if (source->head_fd == source->pack_fd)
+		image.head_fd = image.pack_fd; /* it is closed under its old number */
 	net_init(&s.net);
 	if (signals_take(&s) == 0 && supervisor_prepare(&s) == 0)
 		code = supervisor_run(&s);
