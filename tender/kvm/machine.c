@@ -11,6 +11,7 @@
 #include "base/string.h"
 #include "tender/instance.h"
 #include "tender/jail.h"
+#include "tender/kvm/debug.h"
 #include "tender/kvm/io.h"
 #include "tender/kvm/seal.h"
 #include "tender/kvm/vm.h"
@@ -29,12 +30,13 @@ extern const uint8_t exo_image[], exo_image_end[];
 #define RAM_DEFAULT (1UL << 30)
 #define RAM_MIN (16UL << 20) /* exo, its page tables and the library OS with nothing to do */
 #define MEMORY_SLACK (64UL << 20) /* this process's own data beside the guest's memory */
-#define KEEP_MAX (8 + 3 * BUS_DEVICES_MAX)
+#define KEEP_MAX (9 + 3 * BUS_DEVICES_MAX)
 
 struct machine {
 	const struct instance *instance;
 	struct vm vm;
 	struct io io;
+	struct debug debug; /* with instance->gdb_fd */
 	bool own_userns;
 	pthread_barrier_t jailed;
 };
@@ -120,9 +122,9 @@ static void descriptors_close(const struct machine *m)
 	const struct bus *bus = &m->vm.bus;
 	/* The machine's own too: KVM ends irqfds with it. */
 	int keep[KEEP_MAX] = {STDERR_FILENO, m->vm.vm_fd, m->vm.vcpu_fd, m->io.epoll_fd,
-			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd};
+			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd, i->gdb_fd};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), next = STDERR_FILENO;
-	unsigned n = 8;
+	unsigned n = 9;
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
 	    (fcntl(STDERR_FILENO, F_GETFD) < 0 && dup2(null, STDERR_FILENO) < 0))
@@ -176,7 +178,8 @@ static void jail_enter(struct machine *m)
 
 static void seal(const struct machine *m)
 {
-	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0};
+	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0,
+				    .debug = m->instance->gdb_fd >= 0};
 	struct filter f;
 	int err;
 
@@ -205,6 +208,8 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	if (err)
 		jail_fail(what, err);
 	devices_attach(&m);
+	if (i->gdb_fd >= 0 && (err = debug_open(&m.debug, &m.vm, i->gdb_fd, i->config->gdb_auxv)) != 0)
+		jail_fail("signals cannot be taken for the debugger", err);
 	err = vm_boot(&m.vm, &what);
 	if (err)
 		jail_fail(what, err);
@@ -215,6 +220,8 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	seal(&m);
 	status = vm_run(&m.vm);
 	io_drain(&m.vm.bus);
+	if (i->gdb_fd >= 0)
+		debug_end(&m.debug, status);
 	_exit(status);
 }
 
@@ -232,6 +239,7 @@ const struct platform platform_kvm = {
 	.name = "kvm",
 	.boot_platform = BOOT_PLAT_EXO,
 	.channel = true,
+	.gdb = PLATFORM_GDB_CHILD,
 	.prepare = kvm_prepare,
 	.start = kvm_start,
 };
