@@ -71,10 +71,11 @@ def steps_over_calls(on, program):
 
 
 def values_can_be_changed(on):
+    # gdb's calls return to a breakpoint on the stack: a fault, and in a virtual machine faults are the library OS's.
+    call = ["print add_up(3)"] if on == "process" else []
     with Debugged(on, [KINDS["PIE"]]) as d:
-        text = d.gdb("break add_up", "continue", "set var n = 4", "watch total", "continue", "print total", "delete",
-                     "print add_up(3)", "continue")
-        in_order(text, r"Breakpoint 1, add_up", r"Old value = 0\nNew value = 10", r"= 10", r"= 6", r"exited with code 01")
+        text = d.gdb("break add_up", "continue", "set var n = 4", "watch total", "continue", "print total", "delete", *call, "continue")
+        in_order(text, r"Breakpoint 1, add_up", r"Old value = 0\nNew value = 10", r"= 10", *[r"= 6"][:len(call)], r"exited with code 01")
         assert d.wait_code() == 1
 
 
