@@ -137,7 +137,7 @@ void exo_protect(void);
 bool direct_map(uint64_t phys, uint64_t size, bool device);
 /* The calls of the same names; the range is checked by the caller. */
 int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags);
-int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint64_t phys); /* 0: fresh frames */
+int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags, uint64_t phys); /* phys 0: frames */
 int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot);
 void map_remove(uint64_t va, uint64_t size);
 int64_t map_protect(uint64_t va, uint64_t size, uint32_t prot, bool only_less);

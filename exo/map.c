@@ -284,12 +284,15 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 }
 
 /* From va on to the next mapped page; one table at most is enough for what a fault wants around it. */
-int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint64_t phys)
+int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags, uint64_t phys)
 {
 	uint64_t end = MIN(va + size, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES), at = va;
-	uint64_t bits = bits_of(prot), *e = entry_find(va, 0, USER_TABLE);
+	uint64_t bits = bits_of(prot), *e;
 	bool dirty = false;
 
+	if (flags & EXO_MEM_LARGE && end - va == LARGE_BYTES && large_try(va, bits, &dirty))
+		return (int64_t)(LARGE_BYTES | (dirty ? EXO_MEM_DIRTY : 0));
+	e = entry_find(va, 0, USER_TABLE);
 	if (!e)
 		return -ENOMEM;
 	for (; at < end && !(*e & PTE_P); at += PAGE_SIZE, e++) {
