@@ -20,6 +20,7 @@
 #define PTE_ADDR 0x000ffffffffff000UL
 #define USER_TABLE (PTE_P | PTE_W | PTE_U)
 #define LARGE_PAGES 512UL
+#define GIGABYTE (1UL << 30) /* what one page directory maps */
 #define FLUSH_PAGES_MAX 32UL /* more are flushed all at once */
 
 extern uint64_t pml4[512], pt_low[512];
@@ -87,13 +88,16 @@ bool direct_map(uint64_t phys, uint64_t size, bool device)
 {
 	uint64_t end = phys + size, bits = PTE_P | PTE_W | PTE_LARGE | PTE_GLOBAL | PTE_NX | (device ? PTE_UNCACHED : 0);
 
-	for (phys = ALIGN_DOWN(phys, LARGE_BYTES); phys < end; phys += LARGE_BYTES) {
+	phys = ALIGN_DOWN(phys, LARGE_BYTES);
+	while (phys < end) {
+		uint64_t stop = MIN(end, ALIGN_DOWN(phys, GIGABYTE) + GIGABYTE);
 		uint64_t *e = entry_find(EXO_DIRECT + phys, 1, PTE_P | PTE_W);
 
 		if (!e)
 			return false;
-		if (!(*e & PTE_P))
-			*e = phys | bits;
+		for (; phys < stop; phys += LARGE_BYTES, e++)
+			if (!(*e & PTE_P))
+				*e = phys | bits;
 	}
 	return true;
 }
