@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Fuzz target: a hostile 9P server's replies to plat/exo/ninep. The input chooses what is asked and what comes back: bytes as
- * they are, or a good frame and a body of the length that the request's type has.
+ * Fuzz target: a hostile 9P server's replies to plat/exo/ninep. The input chooses what is asked and what comes back:
+ * bytes as they are, or a good frame and a body of the length that the request's type has.
  *
- * Checked: results are errnos or within what was asked for; memory beside a read's buffer stays as it is; a call is over after
- * a bounded number of messages; a dead volume is not asked again.
+ * Checked: results are errnos or within what was asked for; memory beside a read's buffer stays as it is; a call is
+ * over after a bounded number of messages; a dead volume is not asked again.
  */
 #include "plat/exo/ninep_broker.c"
 #include "plat/exo/ninep_file.c"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Fuzz target: a hostile machine's 9P messages to tender/kvm/ninep, with the real broker behind it, over a writable and a
- * read-only volume in a temporary directory.
+ * Fuzz target: a hostile machine's 9P messages to tender/kvm/ninep, with the real broker behind it, over a writable
+ * and a read-only volume in a temporary directory.
  *
- * Checked: every reply is well-formed; what lies beside the volumes and in the read-only one is as it was; every descriptor
- * that the server holds is a regular file of a volume, and in the read-only one cannot be written.
+ * Checked: every reply is well-formed; what lies beside the volumes and in the read-only one is as it was; every
+ * descriptor that the server holds is a regular file of a volume, and in the read-only one cannot be written.
  */
 #include "tender/kvm/ninep_priv.h"
 #include "tender/proc/broker.c"
