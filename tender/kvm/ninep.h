@@ -6,8 +6,8 @@
  * confines it to the volume; what is open is read and written through the descriptor that the broker sent.
  *
  * Requests are bytes from outside. Callers: one thread for all servers of a broker_fd. System calls: sendmsg,
- * recvmsg, pread64, pwrite64, fstat, ftruncate, fsync, fdatasync, close; memory from malloc, bounded by
- * NINEP_FIDS_MAX paths.
+ * recvmsg, pread64, pwrite64, fstat (not newfstatat), ftruncate, fsync, fdatasync, close; memory from malloc, bounded
+ * by NINEP_FIDS_MAX paths.
  */
 #pragma once
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TIME_NOW (-1)
@@ -27,7 +28,8 @@ static int stat_file(struct ninep_server *s, const struct fid *f)
 
 	if (f->kind != FID_FILE)
 		return broker_ask(s, (struct broker_req){.op = BROKER_STAT}, f->path, NULL, NULL);
-	if (fstat(f->fd, &st) != 0)
+	/* By number: glibc's fstat is newfstatat, which takes paths and is not granted to the jail. */
+	if (syscall(SYS_fstat, f->fd, &st) != 0)
 		return -errno;
 	s->answer.stat = (struct broker_stat){
 		.dev = st.st_dev, .ino = st.st_ino, .nlink = st.st_nlink, .size = (uint64_t)st.st_size,
