@@ -62,6 +62,13 @@ $(B)/guest/%: test/%.c
 	@mkdir -p $(@D)
 	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
 
+# gdb_cases.py: the program to be debugged in three kinds.
+GUEST_BINS += $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie
+$(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie: \
+$(B)/guest/integration/debuggee-%pie: test/integration/debuggee.c
+	@mkdir -p $(@D)
+	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIE -$*pie -pthread -o $@ $<
+
 abi integration hostile: all $(ABI_BINS) $(GUEST_BINS)
 	$(Q)test/run $@
 

@@ -7,7 +7,7 @@
  * descriptor that the server holds is a regular file of a volume, and in the read-only one cannot be written.
  */
 #include "tender/kvm/ninep_priv.h"
-#include "tender/proc/broker.c"
+#include "tender/super/broker.c"
 #include "test/fuzz/volume_dir.h"
 
 #include <poll.h>

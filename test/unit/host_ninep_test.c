@@ -10,7 +10,7 @@
 #include "plat/exo/drivers.h"
 #include "plat/exo/exo_priv.h"
 #include "tender/kvm/ninep_priv.h"
-#include "tender/proc/proc_priv.h"
+#include "tender/super/super_priv.h"
 #include "test/host_mm.h"
 
 #include <errno.h>
