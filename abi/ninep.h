@@ -3,9 +3,9 @@
  * 9P2000.L: how files of a volume are shared with a virtual machine, over virtio-9p (virtio 1.2, device type 9).
  * The library OS is the client (plat/exo); the server is tender/kvm's or QEMU's.
  *
- * A message: size[4] type[1] tag[2] body, little endian; size counts itself. A string: length[2], bytes, no NUL.
- * A qid, what a file is known by: type[1] version[4] path[8]. A reply's type is the request's + 1, or NINEP_RLERROR with
- * a Linux errno. Open flags, modes and directory entry types are Linux's.
+ * A message: size[4] type[1] tag[2] body, little endian; size counts itself. A string: length[2], bytes, no NUL. A
+ * qid, what a file is known by: type[1] version[4] path[8]. A reply's type is the request's + 1, or NINEP_RLERROR
+ * with a Linux errno. Open flags, modes and directory entry types are Linux's.
  *
  * Source: diod, protocol.md; Linux include/net/9p/9p.h; Plan 9 intro(5).
  */
@@ -16,13 +16,13 @@
 
 enum ninep_type {
 	NINEP_RLERROR = 7,    /* ecode[4] */
-	NINEP_TSTATFS = 8,    /* fid[4] -> type[4] bsize[4] blocks[8] bfree[8] bavail[8] files[8] ffree[8] fsid[8] namelen[4] */
+	NINEP_TSTATFS = 8,    /* fid[4] -> type bsize [4] blocks bfree bavail files ffree fsid [8] namelen[4] */
 	NINEP_TLOPEN = 12,    /* fid[4] flags[4] -> qid iounit[4] */
 	NINEP_TLCREATE = 14,  /* fid[4] name[s] flags[4] mode[4] gid[4] -> qid iounit[4]; fid becomes the file */
 	NINEP_TSYMLINK = 16,  /* dfid[4] name[s] text[s] gid[4] -> qid */
 	NINEP_TREADLINK = 22, /* fid[4] -> text[s] */
 	NINEP_TGETATTR = 24,  /* fid[4] mask[8] -> see ninep_rpc.c */
-	NINEP_TSETATTR = 26,  /* fid[4] valid[4] mode[4] uid[4] gid[4] size[8] atime sec[8] nsec[8] mtime sec[8] nsec[8] */
+	NINEP_TSETATTR = 26,  /* fid valid mode uid gid [4] size, atime sec nsec, mtime sec nsec [8] */
 	NINEP_TREADDIR = 40,  /* fid[4] offset[8] count[4] -> count[4], records: qid offset[8] type[1] name[s] */
 	NINEP_TFSYNC = 50,    /* fid[4] datasync[4] */
 	NINEP_TLINK = 70,     /* dfid[4] fid[4] name[s] */

@@ -53,10 +53,12 @@ static int64_t call_mem_map(uint64_t va, uint64_t size, uint64_t prot, uint64_t 
 		return err;
 	if (flags & ~(uint64_t)(EXO_MEM_FILE | EXO_MEM_CONTIGUOUS | EXO_MEM_LARGE | EXO_MEM_AROUND))
 		return -EINVAL;
-	if (flags == EXO_MEM_AROUND)
-		return map_around(va, size, (uint32_t)prot, 0);
+	if ((flags & (EXO_MEM_AROUND | EXO_MEM_CONTIGUOUS)) == (EXO_MEM_AROUND | EXO_MEM_CONTIGUOUS))
+		return -EINVAL;
+	if ((flags & (EXO_MEM_AROUND | EXO_MEM_FILE)) == EXO_MEM_AROUND)
+		return map_around(va, size, (uint32_t)prot, (uint32_t)flags, 0);
 	if (!(flags & EXO_MEM_FILE))
-		return flags & EXO_MEM_AROUND ? -EINVAL : map_fresh(va, size, (uint32_t)prot, (uint32_t)flags);
+		return map_fresh(va, size, (uint32_t)prot, (uint32_t)flags);
 	if (off & PAGE_MASK || flags & (EXO_MEM_CONTIGUOUS | EXO_MEM_LARGE))
 		return -EINVAL;
 	if (prot & ~(uint64_t)FILE_PROT)
@@ -64,7 +66,7 @@ static int64_t call_mem_map(uint64_t va, uint64_t size, uint64_t prot, uint64_t 
 	if (off > boot.module.end - boot.module.start || size > ALIGN_UP(boot.module.end - boot.module.start, PAGE_SIZE) - off)
 		return -ENXIO;
 	if (flags & EXO_MEM_AROUND)
-		return map_around(va, size, (uint32_t)prot, boot.module.start + off);
+		return map_around(va, size, (uint32_t)prot, 0, boot.module.start + off);
 	if (map_phys(va, boot.module.start + off, size, (uint32_t)prot) == 0)
 		return 0;
 	map_remove(va, size);

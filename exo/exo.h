@@ -87,6 +87,7 @@ static inline void *direct(uint64_t phys)
 /* ---- loader.c ---- */
 
 #define EXTENTS_MAX 32
+#define WORDS_MAX 128 /* of the command line */
 
 struct extent {
 	uint64_t start, end; /* physical */
@@ -98,6 +99,8 @@ struct boot_source {
 	struct extent module; /* the image's file; end: its last byte + 1 */
 	uint32_t cmdline_len;
 	char cmdline[EXO_CMDLINE_MAX];
+	unsigned word_count;
+	const char *word[WORDS_MAX];
 };
 
 extern struct boot_source boot;
@@ -107,6 +110,8 @@ extern uint64_t boot_first_tsc;
 void loader_read(unsigned loader, uint64_t info);
 /* The value behind `name=` on the command line, or "" behind a bare word; NULL: not there. Ends at a space. */
 const char *cmdline_find(const char *name);
+/* The same for a word that comes several times: *at is 0 first. */
+const char *cmdline_next(const char *name, unsigned *at);
 uint64_t number_parse(const char **s); /* decimal or 0x…; *s behind it */
 
 /* ---- frame.c ---- */
@@ -137,7 +142,7 @@ void exo_protect(void);
 bool direct_map(uint64_t phys, uint64_t size, bool device);
 /* The calls of the same names; the range is checked by the caller. */
 int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags);
-int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint64_t phys); /* 0: fresh frames */
+int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags, uint64_t phys); /* phys 0: frames */
 int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot);
 void map_remove(uint64_t va, uint64_t size);
 int64_t map_protect(uint64_t va, uint64_t size, uint32_t prot, bool only_less);

@@ -127,6 +127,16 @@ static void mb2_read(uint64_t at)
 	}
 }
 
+/* Words stay where they are in the command line; where each begins is found once. */
+static void words_split(void)
+{
+	char before = ' ';
+
+	for (const char *p = boot.cmdline; *p && boot.word_count < WORDS_MAX; before = *p++)
+		if (before == ' ' && *p != ' ')
+			boot.word[boot.word_count++] = p;
+}
+
 void loader_read(unsigned loader, uint64_t info)
 {
 	if (loader == EXO_LOADER_NONE)
@@ -135,6 +145,7 @@ void loader_read(unsigned loader, uint64_t info)
 		pvh_read(info);
 	else
 		mb2_read(info);
+	words_split();
 	if (!boot.ram_count)
 		refuse("the boot loader named no memory");
 	if (boot.module.end <= boot.module.start)
@@ -143,19 +154,31 @@ void loader_read(unsigned loader, uint64_t info)
 		refuse("the image is not loaded at a page boundary");
 }
 
-const char *cmdline_find(const char *name)
+/* The rest of a word that is `name`, or that is `name` and =. */
+static const char *word_value(const char *word, const char *name)
 {
-	size_t n = strlen(name);
+	for (; *name; word++, name++)
+		if (*word != *name)
+			return NULL;
+	return *word == '=' ? word + 1 : *word == ' ' || *word == 0 ? "" : NULL;
+}
 
-	for (const char *p = boot.cmdline; *p;) {
-		while (*p == ' ')
-			p++;
-		if (strncmp(p, name, n) == 0 && (p[n] == '=' || p[n] == ' ' || p[n] == 0))
-			return p + n + (p[n] == '=');
-		while (*p && *p != ' ')
-			p++;
+const char *cmdline_next(const char *name, unsigned *at)
+{
+	while (*at < boot.word_count) {
+		const char *value = word_value(boot.word[(*at)++], name);
+
+		if (value)
+			return value;
 	}
 	return NULL;
+}
+
+const char *cmdline_find(const char *name)
+{
+	unsigned at = 0;
+
+	return cmdline_next(name, &at);
 }
 
 uint64_t number_parse(const char **s)

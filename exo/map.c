@@ -20,6 +20,7 @@
 #define PTE_ADDR 0x000ffffffffff000UL
 #define USER_TABLE (PTE_P | PTE_W | PTE_U)
 #define LARGE_PAGES 512UL
+#define GIGABYTE (1UL << 30) /* what one page directory maps */
 #define FLUSH_PAGES_MAX 32UL /* more are flushed all at once */
 
 extern uint64_t pml4[512], pt_low[512];
@@ -87,13 +88,16 @@ bool direct_map(uint64_t phys, uint64_t size, bool device)
 {
 	uint64_t end = phys + size, bits = PTE_P | PTE_W | PTE_LARGE | PTE_GLOBAL | PTE_NX | (device ? PTE_UNCACHED : 0);
 
-	for (phys = ALIGN_DOWN(phys, LARGE_BYTES); phys < end; phys += LARGE_BYTES) {
+	phys = ALIGN_DOWN(phys, LARGE_BYTES);
+	while (phys < end) {
+		uint64_t stop = MIN(end, ALIGN_DOWN(phys, GIGABYTE) + GIGABYTE);
 		uint64_t *e = entry_find(EXO_DIRECT + phys, 1, PTE_P | PTE_W);
 
 		if (!e)
 			return false;
-		if (!(*e & PTE_P))
-			*e = phys | bits;
+		for (; phys < stop; phys += LARGE_BYTES, e++)
+			if (!(*e & PTE_P))
+				*e = phys | bits;
 	}
 	return true;
 }
@@ -284,12 +288,15 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 }
 
 /* From va on to the next mapped page; one table at most is enough for what a fault wants around it. */
-int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint64_t phys)
+int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags, uint64_t phys)
 {
 	uint64_t end = MIN(va + size, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES), at = va;
-	uint64_t bits = bits_of(prot), *e = entry_find(va, 0, USER_TABLE);
+	uint64_t bits = bits_of(prot), *e;
 	bool dirty = false;
 
+	if (flags & EXO_MEM_LARGE && end - va == LARGE_BYTES && large_try(va, bits, &dirty))
+		return (int64_t)(LARGE_BYTES | (dirty ? EXO_MEM_DIRTY : 0));
+	e = entry_find(va, 0, USER_TABLE);
 	if (!e)
 		return -ENOMEM;
 	for (; at < end && !(*e & PTE_P); at += PAGE_SIZE, e++) {

@@ -32,6 +32,19 @@ static void address_write(const struct device *d, unsigned off, uint64_t phys)
 	reg_write(d, off + 4, (uint32_t)(phys >> 32));
 }
 
+/* What the library OS may want to know of a kind of device: every byte is an access that leaves the machine. */
+static uint32_t config_bytes(const struct device *d)
+{
+	switch (d->id) {
+	case 1: return 12; /* net: address, status, queue pairs, MTU */
+	case 2: return 24; /* blk: capacity up to its block size */
+	case 3:
+	case 4: return 0; /* console, entropy */
+	case 9: return MIN(2U + *(volatile uint8_t *)direct(d->regs + CONFIG), (uint32_t)EXO_CONFIG_MAX); /* 9P: its tag */
+	default: return EXO_CONFIG_MAX;
+	}
+}
+
 static int mmio_info(struct device *d, struct exo_device *out)
 {
 	reg_write(d, DEVICE_FEATURES_SEL, 0);
@@ -47,9 +60,9 @@ static int mmio_info(struct device *d, struct exo_device *out)
 			break;
 		out->queue_max[out->queue_count] = (uint16_t)MIN(max, 32768U);
 	}
-	out->config_len = EXO_CONFIG_MAX;
-	/* The transport does not tell how much there is; the device-specific fields are read byte by byte. */
-	for (unsigned i = 0; i < EXO_CONFIG_MAX; i++)
+	/* The transport does not tell how much there is; the fields are read byte by byte. */
+	out->config_len = config_bytes(d);
+	for (unsigned i = 0; i < out->config_len; i++)
 		out->config[i] = *(volatile uint8_t *)direct(d->regs + CONFIG + i);
 	return 0;
 }
@@ -142,20 +155,19 @@ static void device_add(uint64_t addr, uint32_t gsi)
 
 void mmio_devices_find(void)
 {
-	const char *word = "virtio_mmio.device=";
 	struct {
 		uint64_t addr;
 		uint32_t gsi;
 	} found[EXO_DEVICES_MAX];
-	unsigned n = 0;
+	unsigned n = 0, at = 0;
+	const char *value;
 
-	for (const char *p = boot.cmdline; *p && n < EXO_DEVICES_MAX; p++) {
+	while (n < EXO_DEVICES_MAX && (value = cmdline_next("virtio_mmio.device", &at)) != NULL) {
 		uint64_t addr;
 		uint32_t gsi;
 		unsigned i;
 
-		if ((p != boot.cmdline && p[-1] != ' ') || strncmp(p, word, strlen(word)) != 0 ||
-		    !word_parse(p + strlen(word), &addr, &gsi))
+		if (!word_parse(value, &addr, &gsi))
 			continue;
 		for (i = n++; i > 0 && found[i - 1].addr > addr; i--)
 			found[i] = found[i - 1];

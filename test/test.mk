@@ -7,7 +7,7 @@ deps:
 TEST_SKIP := $(wildcard os/mm/*.c os/sched/*.c os/vm/*.c os/load/*.c os/linux/*.c) base/string.c
 TEST_SRCS := $(filter-out $(TEST_SKIP),$(filter %.c,$(call srcs,$(TEST_MODULES)))) $(wildcard test/host_*.c) \
 	tender/net/frames.c tender/net/policy.c tender/net/seal.c \
-	$(wildcard tender/kvm/ninep*.c)
+	$(addprefix tender/kvm/ninep,.c _ask.c _fid.c _file.c _path.c)
 TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(TEST_SRCS))
 UNIT_SRCS := $(wildcard test/unit/*_test.c)
 UNIT_BINS := $(patsubst test/unit/%.c,$(B)/unit/%,$(UNIT_SRCS))

@@ -411,18 +411,18 @@ static uint64_t around(uint64_t page, uint64_t end)
 
 static int anon_fault(const struct region *r, uint64_t page)
 {
-	uint64_t large = ALIGN_DOWN(page, LARGE_BYTES);
+	uint64_t size = around(page, r->end);
+	uint32_t flags = EXO_MEM_AROUND;
 	int64_t got;
 
 	if (phys_range_of(page))
 		return heap_fault(r, page);
-	/* The first use of a whole large page is at its beginning: growing heaps and big blocks, not sparse ones. */
-	if (page == large && large + LARGE_BYTES <= r->end && free_bytes() >= FREE_FOR_LARGE && r->prot & PLAT_W) {
-		got = map_call(large, LARGE_BYTES, PLAT_R | PLAT_W, EXO_MEM_LARGE, 0);
-		if (got >= 0)
-			return fresh_finish(large, LARGE_BYTES, r->prot, got);
+	/* Where the first use of a large page is at its beginning it will be used: growing heaps and big blocks, not stacks. */
+	if (page % LARGE_BYTES == 0 && page + LARGE_BYTES <= r->end && free_bytes() >= FREE_FOR_LARGE && r->prot & PLAT_W) {
+		size = LARGE_BYTES;
+		flags |= EXO_MEM_LARGE;
 	}
-	got = map_call(page, around(page, r->end), PLAT_R | PLAT_W, EXO_MEM_AROUND, 0);
+	got = map_call(page, size, PLAT_R | PLAT_W, flags, 0);
 	return fresh_finish(page, got < 0 ? 0 : (uint64_t)got & ~PAGE_MASK, r->prot, got);
 }
 

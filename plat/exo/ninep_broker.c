@@ -2,8 +2,8 @@
 /*
  * The broker's operations (abi/broker.h), asked of a 9P server. tender/proc/broker.c is what each must do.
  *
- * True whenever no function of this file is running: the server knows, of this client's fids, the root, those of open files,
- * and NINEP_FID_LIST exactly when listing.volume is set.
+ * True whenever no function of this file is running: the server knows, of this client's fids, the root, those of open
+ * files, and NINEP_FID_LIST exactly when listing.volume is set.
  */
 #include "plat/exo/ninep_priv.h"
 
@@ -173,8 +173,8 @@ static int listing_start(struct ninep_volume *v, const char *path, uint64_t cook
 }
 
 /*
- * One record of a reply as the broker gives it; "." and ".." are left out. It never needs more room: 24 bytes and the name
- * become 16 bytes and the name padded to 8.
+ * One record of a reply as the broker gives it; "." and ".." are left out. It never needs more room: 24 bytes and the
+ * name become 16 bytes and the name padded to 8.
  */
 static bool dirent_convert(struct cursor *in, struct sink *out, uint64_t *next)
 {

@@ -2,8 +2,8 @@
 /*
  * What the files of the 9P client share: ninep_rpc.c (messages), ninep_broker.c (paths), ninep_file.c (open files).
  *
- * A message is begun, filled through its sink, and called; the reply comes as a cursor over its body, which stays good until
- * the next message of the volume is begun.
+ * A message is begun, filled through its sink, and called; the reply comes as a cursor over its body, which stays
+ * good until the next message of the volume is begun.
  */
 #pragma once
 

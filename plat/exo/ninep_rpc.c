@@ -2,8 +2,8 @@
 /*
  * 9P messages: what is sent, and what of the reply is believed.
  *
- * A reply whose frame is wrong (size, type, tag), or that leaves open whether a fid exists, makes the volume dead: the two
- * sides no longer agree on what they said. A reply with a damaged body is -EIO for the call alone.
+ * A reply whose frame is wrong (size, type, tag), or that leaves open whether a fid exists, makes the volume dead:
+ * the two sides no longer agree on what they said. A reply with a damaged body is -EIO for the call alone.
  */
 #include "plat/exo/ninep_priv.h"
 
@@ -93,7 +93,8 @@ static int version_agree(struct ninep_volume *v)
 		return err;
 	msize = cursor_le32(&c);
 	version = ninep_take_string(&c, &n);
-	if (!version || msize < NINEP_MSIZE_MIN || n != sizeof(NINEP_VERSION) - 1 || memcmp(version, NINEP_VERSION, n) != 0)
+	if (!version || n != sizeof(NINEP_VERSION) - 1 || memcmp(version, NINEP_VERSION, n) != 0 || c.left ||
+	    msize < NINEP_MSIZE_MIN)
 		return -EIO;
 	v->msize = MIN(v->msize, msize);
 	return 0;
@@ -188,8 +189,8 @@ static unsigned names_put(struct sink *s, struct cursor *path, unsigned max)
 	return count;
 }
 
-/* One message of a walk, at most max names from *path's front, which are taken from it. Returns how many were walked. */
-static int walk_some(struct ninep_volume *v, uint32_t from, uint32_t to, struct cursor *path, unsigned max, unsigned *asked)
+/* One message of a walk, of at most *count names, which are taken from *path's front. Returns how many were walked. */
+static int walk_some(struct ninep_volume *v, uint32_t from, uint32_t to, struct cursor *path, unsigned *count)
 {
 	struct sink s = ninep_begin(v, NINEP_TWALK);
 	struct cursor c;
@@ -198,12 +199,12 @@ static int walk_some(struct ninep_volume *v, uint32_t from, uint32_t to, struct 
 
 	sink_le32(&s, from);
 	sink_le32(&s, to);
-	*asked = names_put(&s, path, max);
+	*count = names_put(&s, path, *count);
 	err = ninep_call(v, &s, &c);
 	if (err)
 		return err;
 	walked = cursor_le16(&c);
-	if (!c.ok || walked > *asked || c.left != walked * (size_t)NINEP_QID_BYTES) {
+	if (!c.ok || walked > *count || c.left != walked * (size_t)NINEP_QID_BYTES) {
 		v->state = NINEP_DEAD; /* is there a fid or not? */
 		return -EIO;
 	}
@@ -211,18 +212,19 @@ static int walk_some(struct ninep_volume *v, uint32_t from, uint32_t to, struct 
 }
 
 /*
- * A walk that ends early does not say why, and has moved nothing: go as far as it came, then one name at a time, and the
- * next one tells.
+ * A walk that ends early does not say why, and has moved nothing: go as far as it came, then one name at a time, and
+ * the next one tells.
  */
 int ninep_walk(struct ninep_volume *v, uint32_t newfid, const char *path, size_t n)
 {
 	struct cursor left = cursor_of(path, n);
 	uint32_t from = NINEP_FID_ROOT;
-	unsigned max = NINEP_NAMES_MAX, asked;
+	unsigned max = NINEP_NAMES_MAX;
 
 	do {
 		struct cursor behind = left;
-		int walked = walk_some(v, from, newfid, &behind, max, &asked);
+		unsigned asked = max;
+		int walked = walk_some(v, from, newfid, &behind, &asked);
 
 		if (walked == 0 && asked)
 			walked = -ENOENT; /* it should have said so */
@@ -285,9 +287,9 @@ int ninep_getattr(struct ninep_volume *v, uint32_t fid, struct broker_stat *out)
 	times_ok &= time_take(&c, &out->mtime_ns);
 	times_ok &= time_take(&c, &out->ctime_ns);
 	(void)cursor_take(&c, 32); /* reserved: btime, generation, data version */
-	if (!c.ok || c.left || !times_ok || (valid & NINEP_GETATTR_BASIC) != NINEP_GETATTR_BASIC || out->size > INT64_MAX)
+	if (!c.ok || c.left || !times_ok || out->size > INT64_MAX)
 		return -EIO;
-	return 0;
+	return (valid & NINEP_GETATTR_BASIC) == NINEP_GETATTR_BASIC ? 0 : -EIO;
 }
 
 int ninep_set_size(struct ninep_volume *v, uint32_t fid, uint64_t size)

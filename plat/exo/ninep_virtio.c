@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A volume's device: virtio-9p (virtio 1.2, device type 9), one queue, one request at a time. A request is a chain of two
- * pieces: the message, and room for the reply.
+ * A volume's device: virtio-9p (virtio 1.2, device type 9), one queue, one request at a time. A request is a chain of
+ * two pieces: the message, and room for the reply.
  */
 #include "plat/exo/ninep.h"
 
+#include "abi/ninep.h"
 #include "base/errno.h"
 #include "plat/exo/exo_priv.h"
 #include "plat/exo/ring.h"
 
-#define MESSAGE_BYTES (64u * 1024u + 24u)	/* 64 KiB of a file and what stands around them (abi/ninep.h NINEP_IO_HEADER) */
-#define MESSAGE_BYTES_SMALL 8192u		/* longest path and the names' lengths */
+#define MESSAGE_BYTES (64u * 1024u + NINEP_IO_HEADER) /* 64 KiB of a file and what stands around them */
+#define MESSAGE_BYTES_SMALL 8192u		      /* the longest path and what stands around its names */
 #define MEMORY_SMALL (32u << 20)
 
 static struct ninep_device {

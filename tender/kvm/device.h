@@ -96,12 +96,10 @@ static inline uint64_t bus_addr(unsigned i)
 {
 	return BUS_BASE + i * (uint64_t)DEVICE_MMIO_BYTES;
 }
-/* Lines 5 to 23 of the I/O APIC, then 3: 4 is the serial port's, 0 to 2 and 8 the PC's. */
+/* Lines 5 to 23 of the I/O APIC, then 3: 4 is the serial port's, 0 to 2 the PC's. */
 static inline unsigned bus_gsi(unsigned i)
 {
-	unsigned gsi = i < 3 ? 5 + i : 6 + i;
-
-	return gsi < 24 ? gsi : 3;
+	return i < 19 ? 5 + i : 3;
 }
 
 /* An access by guest physical address. Where no device is, ones are read and writes are lost. */

@@ -97,9 +97,7 @@ static void memmap_write(const struct vm *vm, struct handover *h)
 	memmap_add(h, MACHINE_FENCE_START, m->slot[0].bytes, MEMMAP_RAM);
 	for (unsigned i = 1; i < m->count; i++)
 		memmap_add(h, m->slot[i].addr, m->slot[i].addr + m->slot[i].bytes, MEMMAP_RAM);
-	if (vm->module)
-		memmap_add(h, vm->module_addr, vm->module_addr + ALIGN_UP(vm->module_bytes, PAGE_SIZE),
-			   MEMMAP_RESERVED);
+	memmap_add(h, vm->module_addr, vm->module_addr + ALIGN_UP(vm->module_bytes, PAGE_SIZE), MEMMAP_RESERVED);
 }
 
 static bool cmdline_write(const struct vm *vm, char *to)
@@ -147,7 +145,7 @@ int vm_boot(struct vm *vm, const char **what)
 	h->start = (struct start_info){
 		.magic = START_MAGIC,
 		.version = 1,
-		.module_count = vm->module ? 1 : 0,
+		.module_count = 1,
 		.modules = HANDOVER_ADDR + offsetof(struct handover, module),
 		.cmdline = HANDOVER_ADDR + offsetof(struct handover, cmdline),
 		.memmap = HANDOVER_ADDR + offsetof(struct handover, memmap),

@@ -36,7 +36,7 @@ struct machine {
 	const struct instance *instance;
 	struct vm vm;
 	struct io io;
-	struct debug debug; /* with instance->gdb_fd */
+	struct debug debug; /* with config.gdb */
 	bool own_userns;
 	pthread_barrier_t jailed;
 };
@@ -115,7 +115,16 @@ static int fd_compare(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* Standard input and output lead nowhere: no file that is opened later gets their numbers. */
+/* Standard input and output lead nowhere: no file that is opened later gets their numbers. While /dev is still there. */
+static void streams_close(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+	    (fcntl(STDERR_FILENO, F_GETFD) < 0 && dup2(null, STDERR_FILENO) < 0))
+		jail_fail("/dev/null cannot be opened", errno);
+}
+
 static void descriptors_close(const struct machine *m)
 {
 	const struct instance *i = m->instance;
@@ -123,17 +132,13 @@ static void descriptors_close(const struct machine *m)
 	/* The machine's own too: KVM ends irqfds with it. */
 	int keep[KEEP_MAX] = {STDERR_FILENO, m->vm.vm_fd, m->vm.vcpu_fd, m->io.epoll_fd,
 			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd, i->gdb_fd};
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), next = STDERR_FILENO;
 	unsigned n = 9;
+	int next = STDERR_FILENO;
 
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-	    (fcntl(STDERR_FILENO, F_GETFD) < 0 && dup2(null, STDERR_FILENO) < 0))
-		jail_fail("/dev/null cannot be opened", errno);
 	for (unsigned k = 0; k < bus->count; k++) {
 		keep[n++] = bus->device[k]->irq_fd;
 		keep[n++] = bus->device[k]->kick_fd;
 	}
-	jail_root_empty(i->config->empty_fd); /* nothing is opened by a name from here on */
 	qsort(keep, n, sizeof(keep[0]), fd_compare);
 	for (unsigned k = 0; k < n; k++) {
 		if (keep[k] > next && syscall(SYS_close_range, (unsigned)next, (unsigned)keep[k] - 1, 0) != 0)
@@ -170,6 +175,8 @@ static void jail_enter(struct machine *m)
 	if (err)
 		jail_fail("there is no second thread", err);
 	jail_die_with(i->supervisor_fd);
+	streams_close();
+	jail_root_empty(i->config->empty_fd);
 	descriptors_close(m);
 	drop(m);
 	pthread_barrier_wait(&m->jailed);
@@ -179,7 +186,7 @@ static void jail_enter(struct machine *m)
 static void seal(const struct machine *m)
 {
 	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0,
-				    .debug = m->instance->gdb_fd >= 0};
+				    .debug = m->instance->config->gdb};
 	struct filter f;
 	int err;
 
@@ -200,15 +207,15 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	setsid(); /* signals of a terminal are the supervisor's */
 	m.instance = i;
 	m.own_userns = own_userns;
-	err = vm_open(&m.vm, ram_bytes(i), &what);
+	err = vm_open(&m.vm, &what);
 	if (!err)
-		err = vm_module(&m.vm, i->image, i->blob, &what);
+		err = vm_memory(&m.vm, ram_bytes(i), i->image, i->blob, &what);
 	if (!err)
 		err = vm_load(&m.vm, exo_image, (size_t)(exo_image_end - exo_image), &what);
 	if (err)
 		jail_fail(what, err);
 	devices_attach(&m);
-	if (i->gdb_fd >= 0 && (err = debug_open(&m.debug, &m.vm, i->gdb_fd, i->config->gdb_auxv)) != 0)
+	if (i->config->gdb && (err = debug_open(&m.debug, &m.vm, i->gdb_fd, i->config->gdb_auxv)) != 0)
 		jail_fail("signals cannot be taken for the debugger", err);
 	err = vm_boot(&m.vm, &what);
 	if (err)
@@ -220,7 +227,7 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	seal(&m);
 	status = vm_run(&m.vm);
 	io_drain(&m.vm.bus);
-	if (i->gdb_fd >= 0)
+	if (i->config->gdb)
 		debug_end(&m.debug, status);
 	_exit(status);
 }

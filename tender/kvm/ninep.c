@@ -56,7 +56,9 @@ int take_name(struct exchange *x, const char *dir, char path[BROKER_PATH_MAX])
 
 	if (!name)
 		return take_end(x);
-	if (n == 0 || memchr(name, '/', n) || memchr(name, 0, n) || (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))))
+	if (n == 0 || memchr(name, '/', n) || memchr(name, 0, n))
+		return -EINVAL;
+	if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.')))
 		return -EINVAL;
 	return path_join(path, dir, name, n);
 }
@@ -74,7 +76,7 @@ void put_qid(struct exchange *x, const struct broker_stat *st)
 	sink_u8(&x->out, S_ISDIR(st->mode) ? NINEP_QT_DIR : S_ISLNK(st->mode) ? NINEP_QT_SYMLINK : NINEP_QT_FILE);
 	/* The version only tells a cache that something changed. */
 	sink_le32(&x->out, (uint32_t)st->mtime_ns ^ (uint32_t)(st->size << 8));
-	/* Another file system below the volume has inode numbers of its own: kept apart from the root's with few collisions. */
+	/* Another file system below the volume has numbers of its own: kept apart from the root's, nearly always. */
 	sink_le64(&x->out, st->ino ^ (st->dev - x->s->root_dev) * 0x9e3779b97f4a7c15ULL);
 }
 

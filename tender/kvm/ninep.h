@@ -5,8 +5,9 @@
  * It runs where no file can be opened: what has a path is asked of the broker in the supervisor (abi/broker.h), which
  * confines it to the volume; what is open is read and written through the descriptor that the broker sent.
  *
- * Requests are bytes from outside. Callers: one thread for all servers of a broker_fd. System calls: sendmsg, recvmsg, pread64,
- * pwrite64, fstat, ftruncate, fsync, fdatasync, close; memory from malloc, bounded by NINEP_FIDS_MAX paths.
+ * Requests are bytes from outside. Callers: one thread for all servers of a broker_fd. System calls: sendmsg,
+ * recvmsg, pread64, pwrite64, fstat (not newfstatat), ftruncate, fsync, fdatasync, close; memory from malloc, bounded
+ * by NINEP_FIDS_MAX paths.
  */
 #pragma once
 

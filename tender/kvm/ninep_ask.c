@@ -25,7 +25,11 @@ static int control_fd(struct msghdr *m)
 
 static bool request_send(int broker_fd, struct broker_req *r, const char *path, const char *path2)
 {
-	struct iovec v[3] = {{r, sizeof(*r)}, {(void *)(uintptr_t)path, strlen(path)}, {(void *)(uintptr_t)path2, strlen(path2)}};
+	struct iovec v[3] = {
+		{r, sizeof(*r)},
+		{(void *)(uintptr_t)path, strlen(path)},
+		{(void *)(uintptr_t)path2, strlen(path2)},
+	};
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = 3};
 	ssize_t n;
 
@@ -55,7 +59,9 @@ int broker_ask(struct ninep_server *s, struct broker_req r, const char *path, co
 	if (n < 0)
 		return -EIO;
 	got_fd = control_fd(&m);
-	err = (size_t)n < sizeof(s->answer) || (size_t)n != sizeof(s->answer) + s->answer.data_len ? -EIO : s->answer.error;
+	err = s->answer.error;
+	if ((size_t)n < sizeof(s->answer) || (size_t)n != sizeof(s->answer) + s->answer.data_len || err > 0)
+		err = -EIO;
 	if (got_fd >= 0 && (err || !fd)) {
 		close(got_fd);
 		got_fd = -1;

@@ -2,8 +2,8 @@
 /*
  * Operations on paths: all are the broker's.
  *
- * The path of a fid has no ".." in it, and the broker follows no link, so taking the last name off is what ".." means; at the
- * root it means nothing.
+ * The path of a fid has no ".." in it, and the broker follows no link, so taking the last name off is what ".."
+ * means; at the root it means nothing.
  */
 #include "tender/kvm/ninep_priv.h"
 

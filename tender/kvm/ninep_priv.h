@@ -14,8 +14,8 @@
 #define FID_BUCKETS 256u
 
 /*
- * A place that the machine holds. True always: `path` is relative to the volume, without "." or ".." or doubled slashes, shorter
- * than BROKER_PATH_MAX; fd >= 0 exactly for FID_FILE.
+ * A place that the machine holds. True always: `path` is relative to the volume, without "." or ".." or doubled
+ * slashes, shorter than BROKER_PATH_MAX; fd >= 0 exactly for FID_FILE.
  */
 struct fid {
 	struct fid *next;
@@ -63,8 +63,8 @@ int path_join(char out[BROKER_PATH_MAX], const char *path, const uint8_t *name, 
 /* ---- ninep_ask.c ---- */
 
 /*
- * Ask the broker; its answer is in s->answer and s->data. For BROKER_OPEN of a file *fd is its descriptor, else fd is NULL.
- * The operation's error, or -EIO: the broker is gone.
+ * Ask the broker; its answer is in s->answer and s->data. For BROKER_OPEN of a file *fd is its descriptor, else fd is
+ * NULL. The operation's error, or -EIO: the broker is gone.
  */
 int broker_ask(struct ninep_server *s, struct broker_req r, const char *path, const char *path2, int *fd);
 

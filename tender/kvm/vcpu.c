@@ -137,7 +137,7 @@ void *vm_physical(struct vm *vm, uint64_t addr, uint64_t n)
 	uint64_t space = ALIGN_UP(vm->module_bytes, PAGE_SIZE);
 
 	all.fence = 0;
-	if (vm->module && addr >= vm->module_addr && addr - vm->module_addr < space)
+	if (addr >= vm->module_addr && addr - vm->module_addr < space)
 		return n <= space - (addr - vm->module_addr) ? vm->module + (addr - vm->module_addr) : NULL;
 	return guest_at(&all, addr, n);
 }

@@ -46,49 +46,6 @@ int vm_usable(const char **what)
 	return err;
 }
 
-/* Anonymous memory on a 2 MiB boundary, so that the host may use large pages. NULL: none. */
-static uint8_t *memory_reserve(uint64_t bytes)
-{
-	uint8_t *p = mmap(NULL, bytes + LARGE_PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	uint64_t skip;
-
-	if (p == MAP_FAILED)
-		return NULL;
-	skip = -(uint64_t)p & (LARGE_PAGE - 1);
-	if (skip)
-		munmap(p, skip);
-	munmap(p + skip + bytes, LARGE_PAGE - skip);
-	return p + skip;
-}
-
-static int slot_add(struct vm *vm, uint64_t addr, uint64_t bytes, uint8_t *host)
-{
-	struct kvm_userspace_memory_region r = {
-		.slot = vm->slots++, .guest_phys_addr = addr, .memory_size = bytes, .userspace_addr = (uint64_t)host
-	};
-
-	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &r);
-}
-
-static int ram_add(struct vm *vm, uint64_t addr, uint64_t bytes, uint8_t *host)
-{
-	struct guest_memory *m = &vm->bus.memory;
-
-	m->slot[m->count++] = (struct guest_slot){.addr = addr, .bytes = bytes, .host = host};
-	return slot_add(vm, addr, bytes, host);
-}
-
-static int ram_make(struct vm *vm)
-{
-	uint64_t low = MIN(vm->ram_bytes, LOW_END);
-
-	vm->ram = memory_reserve(vm->ram_bytes);
-	if (!vm->ram || ram_add(vm, 0, low, vm->ram) != 0)
-		return -1;
-	return vm->ram_bytes > low ? ram_add(vm, HIGH_START, vm->ram_bytes - low, vm->ram + low) : 0;
-}
-
 #define CPUID_1_HYPERVISOR (1u << 31)
 #define CPUID_1_TSC_DEADLINE (1u << 24)
 
@@ -96,10 +53,8 @@ static int ram_make(struct vm *vm)
  * What the host has and KVM can give. Left to us by KVM: the deadline timer of its interrupt controller, and who this
  * processor is (number 0, alone) instead of the host's processor that happened to be asked.
  */
-static void cpuid_adjust(const struct vm *vm, struct kvm_cpuid_entry2 *e)
+static void cpuid_adjust(struct kvm_cpuid_entry2 *e, bool deadline)
 {
-	bool deadline = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-
 	if (e->function == 1) {
 		e->ecx |= CPUID_1_HYPERVISOR | (deadline ? CPUID_1_TSC_DEADLINE : 0);
 		e->ebx = (e->ebx & 0xffff) | 1u << 16;
@@ -110,6 +65,7 @@ static void cpuid_adjust(const struct vm *vm, struct kvm_cpuid_entry2 *e)
 
 static int cpuid_set(struct vm *vm)
 {
+	bool deadline = ioctl(vm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_MAX * sizeof(c->entries[0]));
 	int r;
 
@@ -118,7 +74,7 @@ static int cpuid_set(struct vm *vm)
 	c->nent = CPUID_MAX;
 	r = ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, c);
 	for (unsigned i = 0; r == 0 && i < c->nent; i++)
-		cpuid_adjust(vm, &c->entries[i]);
+		cpuid_adjust(&c->entries[i], deadline);
 	if (r == 0)
 		r = ioctl(vm->vcpu_fd, KVM_SET_CPUID2, c);
 	free(c);
@@ -140,9 +96,9 @@ static int processor_make(struct vm *vm)
 	return cpuid_set(vm);
 }
 
-int vm_open(struct vm *vm, uint64_t ram_bytes, const char **what)
+int vm_open(struct vm *vm, const char **what)
 {
-	*vm = (struct vm){.ram_bytes = ram_bytes, .vm_fd = -1, .vcpu_fd = -1, .serial = {.fd = STDERR_FILENO}};
+	*vm = (struct vm){.vm_fd = -1, .vcpu_fd = -1, .serial = {.fd = STDERR_FILENO}};
 	errno = 0;
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0)
@@ -156,18 +112,81 @@ int vm_open(struct vm *vm, uint64_t ram_bytes, const char **what)
 		return no(what, "KVM makes no interrupt controller");
 	if (processor_make(vm) != 0)
 		return no(what, "KVM makes no virtual processor");
-	return ram_make(vm) == 0 ? 0 : no(what, "there is no memory for the virtual machine");
+	return 0;
 }
 
-/* ---- the module ---- */
+/* ---- memory ---- */
 
-static uint64_t module_place(const struct vm *vm, uint64_t bytes)
+/* Anonymous memory on a 2 MiB boundary, so that the host may use large pages. NULL: none. */
+static uint8_t *memory_reserve(uint64_t bytes)
 {
-	uint64_t low = ALIGN_UP(vm->ram_bytes, LARGE_PAGE);
+	uint8_t *p = mmap(NULL, bytes + LARGE_PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t skip;
 
-	if (low <= BUS_BASE && bytes <= BUS_BASE - low)
-		return low;
-	return HIGH_START + (vm->ram_bytes > LOW_END ? ALIGN_UP(vm->ram_bytes - LOW_END, LARGE_PAGE) : 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	skip = -(uint64_t)p & (LARGE_PAGE - 1);
+	if (skip)
+		munmap(p, skip);
+	munmap(p + skip + bytes, LARGE_PAGE - skip);
+	return p + skip;
+}
+
+static int slot_add(struct vm *vm, uint32_t slot, uint64_t addr, uint64_t bytes, uint8_t *host)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = slot, .guest_phys_addr = addr, .memory_size = bytes, .userspace_addr = (uint64_t)host
+	};
+
+	return ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &r);
+}
+
+/* Where RAM and module are: guest physical, and in one piece of ours, where what is low comes first. */
+struct plan {
+	uint64_t low, high;   /* bytes of RAM below LOW_END, from HIGH_START on */
+	uint64_t module_addr; /* behind whichever is the last before it */
+	uint64_t low_bytes, high_bytes; /* of both pieces, with the module */
+};
+
+static void memory_plan(uint64_t ram_bytes, uint64_t module_bytes, struct plan *p)
+{
+	uint64_t low_end;
+
+	p->low = MIN(ram_bytes, LOW_END);
+	p->high = ram_bytes - p->low;
+	low_end = ALIGN_UP(p->low, LARGE_PAGE);
+	if (p->high == 0 && module_bytes <= BUS_BASE - low_end) {
+		p->module_addr = low_end;
+		p->low_bytes = low_end + module_bytes;
+		p->high_bytes = 0;
+		return;
+	}
+	p->module_addr = HIGH_START + ALIGN_UP(p->high, LARGE_PAGE);
+	p->low_bytes = low_end;
+	p->high_bytes = p->module_addr + module_bytes - HIGH_START;
+}
+
+/*
+ * One slot of KVM's for RAM and the module behind it, for each costs a wait for all of the host's processors (up to 7 ms
+ * here). Devices know RAM alone.
+ */
+static int slots_add(struct vm *vm, const struct plan *p)
+{
+	struct guest_memory *m = &vm->bus.memory;
+	uint64_t high_at = ALIGN_UP(p->low_bytes, LARGE_PAGE);
+	uint8_t *host = memory_reserve(high_at + ALIGN_UP(p->high_bytes, LARGE_PAGE));
+
+	if (!host)
+		return -1;
+	m->slot[m->count++] = (struct guest_slot){.addr = 0, .bytes = p->low, .host = host};
+	if (p->high)
+		m->slot[m->count++] = (struct guest_slot){.addr = HIGH_START, .bytes = p->high, .host = host + high_at};
+	vm->module_addr = p->module_addr;
+	vm->module = p->module_addr < HIGH_START ? host + p->module_addr : host + high_at + (p->module_addr - HIGH_START);
+	if (slot_add(vm, 0, 0, p->low_bytes, host) != 0)
+		return -1;
+	return p->high_bytes ? slot_add(vm, 1, HIGH_START, p->high_bytes, host + high_at) : 0;
 }
 
 /* Private, so that the guest writes to its own copy of a page and never to the file. */
@@ -177,18 +196,10 @@ static bool file_map(uint8_t *at, uint64_t bytes, int fd, uint64_t off)
 				  (off_t)off) != MAP_FAILED;
 }
 
-int vm_module(struct vm *vm, const struct image_source *image, const struct boot_info *blob, const char **what)
+static int image_place(struct vm *vm, const struct image_source *image, const struct boot_info *blob, const char **what)
 {
-	uint64_t pack_at = image->head_bytes, blob_at = pack_at + image->pack_size, space;
+	uint64_t pack_at = image->head_bytes, blob_at = pack_at + image->pack_size;
 
-	errno = EINVAL;
-	if ((pack_at | image->pack_size | image->pack_offset) & PAGE_MASK)
-		return no(what, "the image is not made of whole pages");
-	vm->module_bytes = blob_at + blob->size;
-	space = ALIGN_UP(vm->module_bytes, PAGE_SIZE);
-	vm->module = memory_reserve(ALIGN_UP(space, LARGE_PAGE));
-	if (!vm->module)
-		return no(what, "there is no memory for the image");
 	if (image->head_fd < 0)
 		memcpy(vm->module, image->head, image->head_bytes);
 	else if (!file_map(vm->module, image->head_bytes, image->head_fd, 0))
@@ -196,10 +207,23 @@ int vm_module(struct vm *vm, const struct image_source *image, const struct boot
 	if (!file_map(vm->module + pack_at, image->pack_size, image->pack_fd, image->pack_offset))
 		return no(what, "the packed files cannot be mapped");
 	memcpy(vm->module + blob_at, blob, blob->size);
-	vm->module_addr = module_place(vm, space);
-	if (slot_add(vm, vm->module_addr, space, vm->module) != 0)
-		return no(what, "KVM does not take the image");
 	return 0;
+}
+
+int vm_memory(struct vm *vm, uint64_t ram_bytes, const struct image_source *image, const struct boot_info *blob,
+	      const char **what)
+{
+	struct plan p;
+
+	errno = EINVAL;
+	if ((image->head_bytes | image->pack_size | image->pack_offset) & PAGE_MASK)
+		return no(what, "the image is not made of whole pages");
+	vm->ram_bytes = ram_bytes;
+	vm->module_bytes = image->head_bytes + image->pack_size + blob->size;
+	memory_plan(ram_bytes, ALIGN_UP(vm->module_bytes, PAGE_SIZE), &p);
+	if (slots_add(vm, &p) != 0)
+		return no(what, "there is no memory for the virtual machine");
+	return image_place(vm, image, blob, what);
 }
 
 /* ---- devices ---- */

@@ -2,7 +2,7 @@
 /*
  * A virtual machine of KVM with one processor: memory, what is loaded into it, devices, and running it.
  *
- * Order: vm_open, vm_module, vm_load, vm_attach for each device, vm_boot, vm_run. All from the thread that will run the
+ * Order: vm_open, vm_memory, vm_load, vm_attach for each device, vm_boot, vm_run. All from the thread that will run the
  * processor, in the process that will: KVM binds a machine to the process that made it. What was opened by a failed
  * function is left to the process's end.
  *
@@ -32,12 +32,10 @@ struct vm_hook {
 struct vm {
 	int kvm_fd, vm_fd, vcpu_fd;
 	struct kvm_run *run;
-	uint8_t *ram;
 	uint64_t ram_bytes;
 	uint8_t *module;
 	uint64_t module_addr, module_bytes; /* bytes: as told to the guest; mapped in whole pages */
 	uint32_t entry; /* PVH */
-	unsigned slots;
 	struct bus bus;
 	struct serial serial;
 	struct vm_hook hook;
@@ -48,10 +46,14 @@ struct vm {
 
 /* Check that this host's KVM can do all that is needed. */
 int vm_usable(const char **what);
-/* A machine with so much RAM (page multiple, at least 2 MiB) and nothing else. */
-int vm_open(struct vm *vm, uint64_t ram_bytes, const char **what);
-/* Place the image's file and the boot information behind it, without copying the pack. */
-int vm_module(struct vm *vm, const struct image_source *image, const struct boot_info *blob, const char **what);
+/* A machine with a processor and nothing else. */
+int vm_open(struct vm *vm, const char **what);
+/*
+ * Give it RAM (page multiple, at least 2 MiB) and the module: the image's file with the boot information behind it,
+ * without copying the pack.
+ */
+int vm_memory(struct vm *vm, uint64_t ram_bytes, const struct image_source *image, const struct boot_info *blob,
+	      const char **what);
 /* Load a kernel with a PVH entry (Xen ELF note 18): an ELF file of n bytes. */
 int vm_load(struct vm *vm, const void *elf, size_t n, const char **what);
 /* Put a device on the bus and give it its interrupt and notifications. */

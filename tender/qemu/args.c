@@ -140,7 +140,7 @@ static size_t forward_put(const char *p, char *out, size_t cap)
 static void add_network(struct builder *b, const struct instance *i)
 {
 	const uint8_t *m = i->blob->net.mac;
-	char text[64 * PUBLISH_MAX] = "user,id=net,ipv6=off"; /* 64: the longest forward has 49 */
+	char text[64 * PUBLISH_MAX] = "user,id=net,ipv6=off"; /* 64: the longest forward has 41 */
 	size_t n = strlen(text);
 
 	if (!i->blob->net.present)

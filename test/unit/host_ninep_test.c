@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * plat/exo/ninep (client) against tender/kvm/ninep (server), joined without a device; behind the server the real broker, in a
- * thread, on a temporary directory. Volume 0 can be written, volume 1 is the same directory read-only.
+ * plat/exo/ninep (client) against tender/kvm/ninep (server), joined without a device; behind the server the real
+ * broker, in a thread, on a temporary directory. Volume 0 can be written, volume 1 is the same directory read-only.
  */
 #include "plat/exo/ninep_broker.c" /* as they stand: each test starts with connections that are new */
 #include "plat/exo/ninep_file.c"
@@ -10,7 +10,7 @@
 #include "plat/exo/drivers.h"
 #include "plat/exo/exo_priv.h"
 #include "tender/kvm/ninep_priv.h"
-#include "tender/proc/proc_priv.h"
+#include "tender/super/super_priv.h"
 #include "test/host_mm.h"
 
 #include <errno.h>
@@ -955,7 +955,7 @@ static void build(unsigned k)
 					NINEP_TSETATTR, NINEP_TREADDIR, NINEP_TFSYNC, NINEP_TLINK, NINEP_TMKDIR, NINEP_TRENAMEAT,
 					NINEP_TUNLINKAT, NINEP_TVERSION, NINEP_TATTACH, NINEP_TFLUSH, NINEP_TWALK, NINEP_TREAD,
 					NINEP_TWRITE, NINEP_TCLUNK};
-	static const char *const bodies[] = {"d", "dd", "dsddd", "dssd", "d", "dq", "ddddd" "qqqqq", "dqd", "dd", "dds", "dsdd", "dsds",
+	static const char *const bodies[] = {"d", "dd", "dsddd", "dssd", "d", "dq", "dddddqqqqq", "dqd", "dd", "dds", "dsdd", "dsds",
 					     "dsd", "ds", "ddssd", "w", "ddws", "dqd", "dqdb", "d"};
 
 	assert_int_equal(ARRAY_LEN(types), ARRAY_LEN(bodies));

@@ -73,7 +73,7 @@ static void run(enum guest_task task, uint64_t memory_bytes, struct run *r)
 	static uint8_t head[GUEST_HEAD_BYTES];
 	struct boot_info blob = {.magic = BOOT_MAGIC, .version = BOOT_VERSION, .size = sizeof(blob)};
 	int pair[2], text[2], err = dup(STDERR_FILENO), pidfd = -1, status = 0;
-	struct tender_config config = {.memory_bytes = memory_bytes, .empty_fd = open("/proc/self/fdinfo", O_PATH)};
+	struct tender_config config = {.memory_bytes = memory_bytes, .empty_fd = open("/proc/sys/fs/binfmt_misc", O_PATH)};
 	struct image_source image = {.head = head, .head_bytes = sizeof(head), .head_fd = -1, .pack_size = GUEST_PACK_BYTES,
 				     .pack_fd = r->pack_fd};
 	struct instance i = {.config = &config, .image = &image, .blob = &blob, .frames_fd = -1, .broker_fd = -1, .disk_fd = -1};
