@@ -126,7 +126,7 @@ static uint64_t rip_of(const struct gdb_ptrace *p)
 }
 
 /* A tracee that does not take the request has been killed: its end is told elsewhere. */
-static int request(const struct gdb_ptrace *p, int how, int signo)
+static int request(const struct gdb_ptrace *p, enum __ptrace_request how, int signo)
 {
 	return ptrace(how, p->pid, NULL, (void *)(intptr_t)signo) == 0 ? 0 : -errno;
 }

@@ -2,6 +2,7 @@
 """Debugging with gdb: `pith run --gdb`, `pith gdb`."""
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -169,6 +170,20 @@ def errors():
     expect(run_command([PITH, "gdb", "--help"]), has="pith gdb")
 
 
+def qemu():
+    """QEMU has a debugger's end of its own: the same command, and what it shows of an instance."""
+    if not shutil.which("qemu-system-x86_64"):
+        raise harness.Skip("there is no qemu-system-x86_64")
+    port = harness.free_port()
+    cmd = command([KINDS["PIE"]], ["--on", "qemu:microvm,accel=tcg", "--gdb", str(port)])
+    with Running(cmd) as p:
+        p.wait_text("waiting for gdb on ")
+        r = run_command([PITH, "gdb", str(port), KINDS["PIE"], "--", "-nx", "-batch", "-ex", "break add_up", "-ex", "continue", "-ex",
+                         "break sys_write", "-ex", "continue", "-ex", "backtrace", "-ex", "continue"])
+        in_order(r.out + r.err, r"Breakpoint 1, add_up", r"Breakpoint 2, sys_write", r"#0 +sys_write", r"#\d+ .* in main \(")
+        assert p.wait_code() == 7, p.text()
+
+
 def platforms():
     return ["process", "kvm"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["process"]
 
@@ -187,6 +202,7 @@ def run(report):
         report.test(name + "client vanishes", lambda: a_client_that_vanishes(on))
         report.test(name + "garbage", lambda: a_flood_of_garbage(on))
         report.test(name + "addresses are fixed", lambda: fixed_addresses(on))
+    report.test("gdb/qemu/program and library OS", qemu)
     report.test("gdb/fault", a_fault_stops_and_is_passed_on)
     report.test("gdb/port in use", port_in_use)
     report.test("gdb/errors", errors)
