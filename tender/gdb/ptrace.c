@@ -3,8 +3,8 @@
  * The cage as a target: ptrace by its supervisor, which is its parent.
  *
  * The library OS lives by signals, which gdb's user need not see: unpatched calls (SIGSYS), ticks (SIGALRM), faults of
- * ucopy (SIGSEGV in the library OS) and signals from outside are passed on at once. Reported are breakpoints, steps, the
- * interrupt, and faults of program code. A step of program code that leads into the library OS ends where the program
+ * ucopy (SIGSEGV in the library OS) and signals from outside are passed on at once. Reported are breakpoints, steps,
+ * the interrupt, and faults of program code. A step of program code that leads into the library OS ends where the program
  * goes on: a breakpoint of ours stands there meanwhile. Ticks and signals from outside that come during a step
  * wait for the next continuing.
  *
@@ -38,7 +38,7 @@ static bool in_os(uint64_t rip)
 
 /* ---- registers and memory ---- */
 
-_Static_assert(sizeof(struct user_fpregs_struct) == sizeof(((struct gdb_regs *)0)->fx), "both are what fxsave64 writes");
+_Static_assert(sizeof(struct user_fpregs_struct) == sizeof(((struct gdb_regs *)0)->fx), "what fxsave64 writes");
 
 static int target_read_regs(void *self, struct gdb_regs *out)
 {
