@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 
 import harness
 from harness import BUILD, PITH, Running, command, expect, pith, run_command, wait_until
@@ -170,6 +171,18 @@ def errors():
     expect(run_command([PITH, "gdb", "--help"]), has="pith gdb")
 
 
+def an_image(on):
+    """What an image holds is debugged with the symbols of the program that it was made of, or of the library OS alone."""
+    with tempfile.TemporaryDirectory(prefix="gdb-test") as d:
+        path = os.path.join(d, "app.pith")
+        expect(run_command([PITH, "build", "-o", path, KINDS["PIE"]]))
+        for symbols, stop in ((KINDS["PIE"], "add_up"), (path, "sys_write")):
+            with Debugged(on, [path]) as i:
+                i.program = symbols
+                in_order(i.gdb("break " + stop, "continue", "continue"), r"Breakpoint 1, %s " % stop, r"exited with code 07")
+                assert i.wait_code() == 7, i.text()
+
+
 def qemu():
     """QEMU has a debugger's end of its own: the same command, and what it shows of an instance."""
     if not shutil.which("qemu-system-x86_64"):
@@ -198,6 +211,7 @@ def run(report):
         report.test(name + "shared libraries", lambda: libraries_are_found(on))
         report.test(name + "interrupt while it waits", lambda: interrupted(on, "wait", []))
         report.test(name + "interrupt while a thread computes", lambda: interrupted(on, "compute", ["stepi", "stepi", "stepi"]))
+        report.test(name + "image", lambda: an_image(on))
         report.test(name + "kill", lambda: killed(on))
         report.test(name + "client vanishes", lambda: a_client_that_vanishes(on))
         report.test(name + "garbage", lambda: a_flood_of_garbage(on))
