@@ -15,6 +15,7 @@
 #include "tender/proc/proc_priv.h"
 #include "tender/report.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -61,6 +62,21 @@ static int own_libos(struct cage *c)
 	return 0;
 }
 
+/* Whether an image holds the very library OS that this program does; only the place of its program headers differs. */
+static bool same_libos(const struct libos *own, const struct image_source *s)
+{
+	size_t after_phoff = offsetof(Elf64_Ehdr, e_shoff), phnum = offsetof(Elf64_Ehdr, e_phnum);
+	size_t after_phnum = phnum + sizeof(Elf64_Half);
+
+	return own->file_bytes <= s->head_bytes && memcmp(own->file, s->head, offsetof(Elf64_Ehdr, e_phoff)) == 0 &&
+	       memcmp(own->file + after_phoff, s->head + after_phoff, phnum - after_phoff) == 0 &&
+	       memcmp(own->file + after_phnum, s->head + after_phnum, own->file_bytes - after_phnum) == 0;
+}
+
+/*
+ * The image's library OS. One of another build is code of whoever made the image. When it is ours, ours is taken: it is
+ * trusted, and its pages are there already.
+ */
 static int image_libos(struct cage *c, const struct image_source *s)
 {
 	struct image i;
@@ -69,7 +85,12 @@ static int image_libos(struct cage *c, const struct image_source *s)
 		report_line("the image was changed while it was started; try again");
 		return -1;
 	}
-	c->libos = (struct libos){.file = s->head, .file_bytes = s->head_bytes, .fd = s->head_fd};
+	if (own_libos(c) != 0)
+		return -1;
+	if (same_libos(&c->libos, s))
+		return 0;
+	close(c->libos.fd);
+	c->libos = (struct libos){.file = s->head, .file_bytes = s->head_bytes, .fd = s->head_fd, .foreign = true};
 	c->symbols = (const uint8_t *)i.symbols;
 	c->symbols_bytes = i.symbols_bytes;
 	return 0;
@@ -164,6 +185,20 @@ static uint64_t symbols_offset(const struct cage *c)
 	return c->libos.file_offset + (uint64_t)(c->symbols - c->libos.file);
 }
 
+static struct filter_spec spec_of(const struct cage *c, const struct boot_info *b)
+{
+	return (struct filter_spec){
+		.hostcall_start = b->image_base + c->libos.hostcall_start,
+		.hostcall_end = b->image_base + c->libos.hostcall_end,
+		.vdso_start = b->proc.vdso_addr,
+		.vdso_end = b->proc.vdso_addr + b->proc.vdso_size,
+		.volumes = c->instance->config->volume_count != 0,
+		.disk = c->instance->disk_fd >= 0,
+		.clock = b->proc.vdso_size == 0,
+		.thread_pointer = !b->have_fsgsbase,
+	};
+}
+
 static void blob_finish(const struct cage *c, struct boot_info *b)
 {
 	const struct layout *l = &c->layout;
@@ -185,16 +220,7 @@ static void blob_finish(const struct cage *c, struct boot_info *b)
 	b->proc.vvar_addr = v.vvar_addr;
 	b->proc.vvar_size = v.vvar_size;
 	b->have_fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
-	spec = (struct filter_spec){
-		.hostcall_start = l->image_base + c->libos.hostcall_start,
-		.hostcall_end = l->image_base + c->libos.hostcall_end,
-		.vdso_start = v.vdso_addr,
-		.vdso_end = v.vdso_addr + v.vdso_size,
-		.volumes = c->instance->config->volume_count != 0,
-		.disk = c->instance->disk_fd >= 0,
-		.clock = v.vdso_size == 0,
-		.thread_pointer = !b->have_fsgsbase,
-	};
+	spec = spec_of(c, b);
 	filter_compile(&spec, &f);
 	b->proc.filter_off = ALIGN_UP(b->size, 8U);
 	b->proc.filter_len = f.len;
@@ -249,6 +275,23 @@ static void rseq_forget(void)
 		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
+/*
+ * A library OS seals itself last of all. One that is not ours is not asked: this filter lies below the one that it
+ * installs, and grants no more but what a process may do to itself.
+ */
+static void seal_early(const struct cage *c)
+{
+	struct filter_spec spec = spec_of(c, (const struct boot_info *)c->layout.blob_addr);
+	struct filter f;
+	struct sock_fprog prog = {.filter = f.insn};
+
+	spec.start = true;
+	filter_compile(&spec, &f);
+	prog.len = (unsigned short)f.len;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) != 0)
+		jail_fail("the seccomp filter is refused", errno);
+}
+
 static _Noreturn void cage_main(struct cage *c, bool own_userns)
 {
 	const struct instance *i = c->instance;
@@ -266,6 +309,8 @@ static _Noreturn void cage_main(struct cage *c, bool own_userns)
 	 */
 	jail_drop(own_userns, memory < UINT64_MAX - MEMORY_SLACK ? memory + MEMORY_SLACK : UINT64_MAX);
 	rseq_forget();
+	if (c->libos.foreign)
+		seal_early(c);
 	jump(c->layout.image_base + c->libos.entry, c->layout.blob_addr, c->layout.stack_top);
 }
 

@@ -17,6 +17,7 @@
 
 #include <linux/audit.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 /* ---- the table ---- */
@@ -33,7 +34,8 @@ enum check {
 	ADVICE,	 /* gives pages back or chooses their size; nothing else */
 	ZERO,	 /* low half is 0 */
 	POLL_N,	 /* at most 8 */
-	FS_CODE	 /* ARCH_SET_FS, ARCH_GET_FS */
+	FS_CODE, /* ARCH_SET_FS, ARCH_GET_FS */
+	SEALING	 /* PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS */
 };
 
 #define ARGS_MAX 6
@@ -41,11 +43,14 @@ enum check {
 struct grant {
 	const char *name;
 	uint32_t nr;
-	enum { ALWAYS, VOLUMES, STORAGE, NO_CLOCK, NO_FSGSBASE } when;
+	enum { ALWAYS, VOLUMES, STORAGE, NO_CLOCK, NO_FSGSBASE, START } when;
 	enum check arg[ARGS_MAX + 1]; /* arg[0] for the first; END: not looked at */
 };
 
-/* Most frequent first: each row costs those behind it one comparison. */
+/*
+ * Most frequent first: each row costs those behind it one comparison. Of two rows for one call the first that is granted
+ * decides. START: what abi/proc.h lets a library OS do to itself until it is sealed.
+ */
 static const struct grant grants[] = {
 	{"pwritev2", SYS_pwritev2, ALWAYS, {[5] = ZERO}},
 	{"preadv2", SYS_preadv2, ALWAYS, {[5] = ZERO}},
@@ -54,6 +59,8 @@ static const struct grant grants[] = {
 	{"setitimer", SYS_setitimer, ALWAYS, {END}},
 	{"madvise", SYS_madvise, ALWAYS, {ADDR, LENGTH, ADVICE}},
 	{"mmap", SYS_mmap, ALWAYS, {ADDR, LENGTH, PROT, MMAP_FL, MMAP_FD}},
+	{"munmap", SYS_munmap, START, {END}},
+	{"mprotect", SYS_mprotect, START, {[2] = PROT}},
 	{"munmap", SYS_munmap, ALWAYS, {ADDR, LENGTH}},
 	{"mprotect", SYS_mprotect, ALWAYS, {ADDR, LENGTH, PROT}},
 	{"arch_prctl", SYS_arch_prctl, NO_FSGSBASE, {FS_CODE}},
@@ -64,6 +71,10 @@ static const struct grant grants[] = {
 	{"ftruncate", SYS_ftruncate, VOLUMES, {OPENED}},
 	{"close", SYS_close, VOLUMES, {OPENED}},
 	{"exit_group", SYS_exit_group, ALWAYS, {END}},
+	{"rt_sigaction", SYS_rt_sigaction, START, {END}},
+	{"rt_sigprocmask", SYS_rt_sigprocmask, START, {END}},
+	{"sigaltstack", SYS_sigaltstack, START, {END}},
+	{"prctl", SYS_prctl, START, {SEALING}},
 };
 
 static bool granted(const struct grant *g, const struct filter_spec *s)
@@ -73,6 +84,7 @@ static bool granted(const struct grant *g, const struct filter_spec *s)
 	case STORAGE: return s->volumes || s->disk;
 	case NO_CLOCK: return s->clock;
 	case NO_FSGSBASE: return s->thread_pointer;
+	case START: return s->start;
 	case ALWAYS: break;
 	}
 	return true;
@@ -170,6 +182,11 @@ static void check_argument(struct filter *f, enum check c, unsigned i)
 		bpf_load(f, BPF_ARG_LO(i));
 		bpf_jump(f, BPF_JEQ, 0x1002, 1, 0); /* ARCH_SET_FS */
 		bpf_need_equal(f, 0x1003);		    /* ARCH_GET_FS */
+		break;
+	case SEALING:
+		bpf_load(f, BPF_ARG_LO(i));
+		bpf_jump(f, BPF_JEQ, PR_SET_SECCOMP, 1, 0);
+		bpf_need_equal(f, PR_SET_NO_NEW_PRIVS);
 		break;
 	}
 }

@@ -29,6 +29,17 @@ static int segments_read(const struct elf_file *f, struct elf_segment *s)
 	return 0;
 }
 
+#define SIZE_MAX_BYTES (1UL << 30) /* in memory; ours has 0.4 MiB */
+
+/* Nothing may be written and executed, and it must not reach beyond the part of the OS region that it stands in. */
+static bool segments_ok(const struct elf_segment *s, unsigned n, uint64_t size)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (s[i].type == ELF_LOAD && (s[i].flags & ELF_W) && (s[i].flags & ELF_X))
+			return false;
+	return size <= SIZE_MAX_BYTES;
+}
+
 int libos_open(struct libos *l)
 {
 	struct elf_segment s[ELF_SEGMENTS_MAX];
@@ -38,7 +49,8 @@ int libos_open(struct libos *l)
 	size_t note_size;
 	const void *note;
 
-	if (image_open(l, &f) != 0 || segments_read(&f, s) != 0 || elf_span(s, f.header.phnum, &lo, &hi) != 0 || lo != 0)
+	if (image_open(l, &f) != 0 || segments_read(&f, s) != 0 || elf_span(s, f.header.phnum, &lo, &hi) != 0 || lo != 0 ||
+	    !segments_ok(s, f.header.phnum, hi))
 		return -ENOEXEC;
 	note = elf_file_note(&f, "Pith", IMAGE_EXPORT_NOTE, &note_size);
 	if (!note || note_size < sizeof(e))
@@ -106,8 +118,10 @@ static int relocate(const struct elf_file *f, uint64_t base, uint64_t size)
 	return 0;
 }
 
-static int relro_protect(const struct elf_segment *s, uint64_t base)
+static int relro_protect(const struct elf_segment *s, uint64_t base, uint64_t size)
 {
+	if (s->vaddr > size || s->memsz > size - s->vaddr)
+		return -ENOEXEC;
 	uint64_t start = base + ALIGN_DOWN(s->vaddr, PAGE_SIZE), end = base + ALIGN_DOWN(s->vaddr + s->memsz, PAGE_SIZE);
 
 	return end > start && mprotect((void *)start, end - start, PROT_READ) != 0 ? -errno : 0;
@@ -129,6 +143,6 @@ int libos_map(const struct libos *l, uint64_t base)
 	err = relocate(&f, base, l->size);
 	for (unsigned i = 0; !err && i < f.header.phnum; i++)
 		if (s[i].type == ELF_GNU_RELRO)
-			err = relro_protect(&s[i], base);
+			err = relro_protect(&s[i], base, l->size);
 	return err;
 }

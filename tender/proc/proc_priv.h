@@ -18,9 +18,10 @@ struct libos {
 	uint64_t size; /* in memory, page multiple */
 	uint64_t entry, gate;
 	uint64_t hostcall_start, hostcall_end;
+	bool foreign; /* not what this program carries, so not trusted to seal itself */
 };
 
-/* Fill all but file, file_bytes, file_offset and fd, which are given. 0, or -ENOEXEC when it is not one of this version. */
+/* Fill what is not given: file, file_bytes, file_offset, fd and foreign are. 0, or -ENOEXEC when it is not one of this version. */
 int libos_open(struct libos *l);
 /* Map it at `base`; relocated, RELRO read-only. In the cage only. 0 or negative errno.  */
 int libos_map(const struct libos *l, uint64_t base);
@@ -57,6 +58,7 @@ struct filter_spec {
 	bool clock;	      /* the vDSO has no clock */
 	bool thread_pointer;  /* wrfsbase does not work */
 	bool disk;	      /* there is BOOT_H_DISK */
+	bool start;	      /* for a library OS that is not ours and has yet to seal itself */
 };
 
 /* Cannot fail: the longest program is checked by a test. */
