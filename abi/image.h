@@ -45,8 +45,7 @@ static inline uint64_t image_sum(uint64_t sum, const void *p, size_t n)
 	for (size_t i = 0; i < n; i += 8) {
 		uint64_t w = 0;
 
-		for (size_t k = 0; k < 8 && i + k < n; k++)
-			w |= (uint64_t)b[i + k] << (8 * k);
+		__builtin_memcpy(&w, b + i, n - i < 8 ? n - i : 8);
 		sum = (sum ^ w) * 0x100000001b3ULL;
 	}
 	return sum;

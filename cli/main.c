@@ -13,6 +13,7 @@ static const char help[] =
 	"\n"
 	"  run [options] PROGRAM|IMAGE [ARGS...]   run a program in a sealed instance\n"
 	"  build [options] PROGRAM [ARGS...]       make an image of a program\n"
+	"  gdb PORT PROGRAM|IMAGE                  debug what pith run --gdb PORT has started\n"
 	"  doctor                                  what works on this host, what is missing\n"
 	"  help [COMMAND]                          this, or a command's options\n"
 	"\n"
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"run", command_run}, {"build", command_build}, {"doctor", command_doctor}, {"help", command_help},
+		{"run", command_run}, {"build", command_build}, {"gdb", command_gdb}, {"doctor", command_doctor}, {"help", command_help},
 		{"--help", command_help}, {"-h", command_help}, {"--version", command_version}, {"version", command_version},
 	};
 

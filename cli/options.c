@@ -105,6 +105,16 @@ static int set_workdir(struct run_options *o, const char *value)
 	return 0;
 }
 
+static int set_gdb(struct run_options *o, const char *value)
+{
+	o->tender.gdb = true;
+	if (strcmp(value, "0") == 0) {
+		o->tender.gdb_port = 0;
+		return 0;
+	}
+	return port_parse(value, &o->tender.gdb_port) ? wrong("--gdb", value, "a port, 1 to 65535, or 0 for any") : 0;
+}
+
 static int option_take(struct run_options *o, int option, char *value)
 {
 	switch (option) {
@@ -123,7 +133,7 @@ static int option_take(struct run_options *o, int option, char *value)
 			       ? wrong("--on", value, "process, kvm, or qemu[:microvm|:q35][,accel=kvm|tcg]")
 			       : 0;
 	case OPT_DISK: return set_disk(o, value);
-	case OPT_GDB: return port_parse(value, &o->tender.gdb_port) ? wrong("--gdb", value, "a port, 1 to 65535") : 0;
+	case OPT_GDB: return set_gdb(o, value);
 	case 'o': o->output = value; return 0;
 	case 'C':
 	case OPT_ROOTFS: o->rootfs = value; return 0;
@@ -145,12 +155,12 @@ static int option_take(struct run_options *o, int option, char *value)
 
 static int options_agree(const struct run_options *o)
 {
-	if (o->tender.publish_count && o->tender.net.mode != NET_USER) {
-		report_line("-p works with --net user only; leave out -p or --net");
+	if (o->tender.gdb && o->tender.gdb_port == 0 && o->on == ON_QEMU) {
+		report_line("QEMU takes no port 0; choose one: --gdb 1234");
 		return -1;
 	}
-	if (o->tender.gdb_port && o->on == ON_PROCESS) {
-		report_line("--gdb works with --on kvm or --on qemu; a process takes gdb -p as it is");
+	if (o->tender.publish_count && o->tender.net.mode != NET_USER) {
+		report_line("-p works with --net user only; leave out -p or --net");
 		return -1;
 	}
 	return 0;

@@ -2,6 +2,7 @@
 /* `pith run`: options, a program and its pack or an image, a platform. */
 #include "base/string.h"
 #include "cli/cli.h"
+#include "cli/debug_layout.h"
 #include "cli/prepare.h"
 #include "tender/image/image.h"
 #include "tender/report.h"
@@ -26,8 +27,8 @@ static const char run_help[] =
 	"      --net user | none | tap=NAME[,ip=CIDR][,gw=IP][,mac=MAC][,mtu=N]\n"
 	"      --on process | kvm | qemu[:microvm|:q35][,accel=kvm|tcg]   platform\n"
 	"      --disk FILE[:ro]                        a disk image or block device, /dev/vda\n"
-	"      --gdb PORT                              wait for gdb on 127.0.0.1:PORT (kvm, qemu)\n"
 	"      --rootfs DIR                            take all files from DIR, not from the host\n"
+	"      --gdb PORT                              wait for a debugger: pith gdb PORT PROGRAM\n"
 	"      --trace                                 print system calls on standard error\n"
 	"      --jit                                   let the program make code\n"
 	"      --verbose                               say what is granted\n"
@@ -74,6 +75,16 @@ static bool standard_streams_exist(void)
 	}
 }
 
+/* Without it gdb finds no shared libraries, but works; a file that cannot be read is told of when it is to run. */
+static void gdb_prepare(struct run_options *o)
+{
+	struct debug_layout l;
+
+	_Static_assert(ARRAY_LEN(o->tender.gdb_auxv) == DEBUG_AUXV_PAIRS, "tender/config.h");
+	if (debug_layout_read(o->tender.program, o->rootfs, &l) == 0 && !l.image)
+		debug_layout_auxv(&l, o->tender.gdb_auxv);
+}
+
 /* A virtual machine is started from a whole image; the cage takes its parts from where they are. */
 static int program_run(struct run_options *o, char **argv, int argc)
 {
@@ -87,6 +98,8 @@ static int program_run(struct run_options *o, char **argv, int argc)
 	s.pack_fd = pack.fd;
 	s.pack_size = pack.size;
 	env_terminal(o);
+	if (o->tender.gdb)
+		gdb_prepare(o);
 	if (o->on != ON_PROCESS && !(s.head = head_make(o, &pack, arg_first, &s.head_bytes)))
 		return EXIT_PITH;
 	return instance_run(&o->tender, &s, platforms[o->on]);

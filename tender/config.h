@@ -45,7 +45,9 @@ struct tender_config {
 	const char *on_accel;	/* platform_qemu: its -accel, "kvm" or "tcg"; NULL: as the host allows */
 	const char *disk_path;	/* NULL: none */
 	bool disk_read_only;
-	uint16_t gdb_port; /* on 127.0.0.1, for a debugger; nothing runs and no address is random until one came; 0: none */
+	bool gdb;	   /* nothing runs until a debugger has come to gdb_port of 127.0.0.1 (0: any), no address is random */
+	uint16_t gdb_port;
+	uint64_t gdb_auxv[6][2]; /* AT_* and value: what the program's will be; ends with AT_NULL */
 	struct net_config net;
 	unsigned publish_count;
 	const char *publish[PUBLISH_MAX]; /* [HOSTIP:]HOSTPORT:PORT[/udp], checked */

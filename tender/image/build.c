@@ -23,7 +23,7 @@ struct head {
 
 static void head_place(const struct image_parts *p, unsigned linked, struct head *h)
 {
-	h->symbols = ALIGN_UP(p->libos_bytes, PART_ALIGN);
+	h->symbols = ALIGN_UP(p->libos_bytes, PAGE_SIZE); /* the last page of its data is written to where it lies */
 	h->boot = ALIGN_UP(h->symbols + p->symbols_bytes, PART_ALIGN);
 	h->manifest = ALIGN_UP(h->boot + p->boot->size, PART_ALIGN);
 	h->headers = h->manifest + sizeof(struct image_manifest);

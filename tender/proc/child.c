@@ -9,6 +9,7 @@
 #include "abi/addr.h"
 #include "abi/proc.h"
 #include "base/string.h"
+#include "tender/gdb/gdb.h"
 #include "tender/image/image.h"
 #include "tender/instance.h"
 #include "tender/jail.h"
@@ -292,6 +293,16 @@ static void seal_early(const struct cage *c)
 		jail_fail("the seccomp filter is refused", errno);
 }
 
+/* Stops until the supervisor's debugger lets us go on. */
+static void tracer_await(void)
+{
+	int err = gdb_ptrace_me();
+
+	if (err)
+		jail_fail("the host refuses to trace the cage (sysctl kernel.yama.ptrace_scope below 3 is needed)", err);
+	__asm__ volatile("int3");
+}
+
 static _Noreturn void cage_main(struct cage *c, bool own_userns)
 {
 	const struct instance *i = c->instance;
@@ -309,6 +320,8 @@ static _Noreturn void cage_main(struct cage *c, bool own_userns)
 	 */
 	jail_drop(own_userns, memory < UINT64_MAX - MEMORY_SLACK ? memory + MEMORY_SLACK : UINT64_MAX);
 	rseq_forget();
+	if (i->config->gdb)
+		tracer_await();
 	if (c->libos.foreign)
 		seal_early(c);
 	jump(c->layout.image_base + c->libos.entry, c->layout.blob_addr, c->layout.stack_top);
@@ -327,6 +340,7 @@ static pid_t cage_start(struct instance *i, int *pidfd)
 const struct platform platform_process = {
 	.name = "process",
 	.boot_platform = BOOT_PLAT_PROC,
+	.gdb = PLATFORM_GDB_TRACED,
 	.prepare = cage_prepare,
 	.start = cage_start,
 };

@@ -69,7 +69,7 @@ struct boot_info *boot_info_build(const struct tender_config *c)
 	b->magic = BOOT_MAGIC;
 	b->version = BOOT_VERSION;
 	b->size = (uint32_t)w.size;
-	b->flags = (c->trace ? BOOT_F_TRACE : 0U) | (c->jit ? BOOT_F_JIT : 0U) | (c->gdb_port ? BOOT_F_FIXED : 0U);
+	b->flags = (c->trace ? BOOT_F_TRACE : 0U) | (c->jit ? BOOT_F_JIT : 0U) | (c->gdb ? BOOT_F_FIXED : 0U);
 	b->memory_bytes = c->memory_bytes;
 	b->argv_off = put_list(&w, c->argv, &b->argc);
 	b->env_off = put_list(&w, c->env, &b->envc);

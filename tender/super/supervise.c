@@ -7,6 +7,7 @@
  * reaped; (2) the signals of `forwarded` are blocked here and come through signal_fd.
  */
 #include "base/string.h"
+#include "tender/gdb/gdb.h"
 #include "tender/report.h"
 #include "tender/super/channel.h"
 #include "tender/super/super_priv.h"
@@ -36,6 +37,7 @@ struct supervisor {
 	struct instance instance;
 	struct net_host net;
 	struct broker broker;
+	struct gdb_ptrace *gdb; /* NULL: the child is not traced */
 	struct channel *channel; /* NULL: the child has the streams and gets signals itself */
 	pid_t child_pid;
 	int child_pidfd; /* -1: it has ended */
@@ -108,6 +110,8 @@ static int signals_take(struct supervisor *s)
 		sigaddset(&set, forwarded[i]);
 	sigaddset(&set, SIGTSTP);
 	sigaddset(&set, SIGCONT);
+	if (s->instance.config->gdb)
+		sigaddset(&set, SIGCHLD); /* tells that a traced child has stopped */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? -1 : 0;
@@ -125,6 +129,11 @@ static void signal_send(struct supervisor *s, int signo)
 
 static void signal_handle(struct supervisor *s, int signo)
 {
+	if (signo == SIGCHLD) {
+		if (s->gdb)
+			gdb_ptrace_events(s->gdb);
+		return;
+	}
 	if (signo == SIGTSTP) {
 		/* Ctrl-Z stops both; the shell sees us stopped. */
 		kill(s->child_pid, SIGSTOP);
@@ -176,7 +185,7 @@ static void helper_ended(struct supervisor *s)
 
 #define SETTLED_MS 200 /* an instance that still runs then is a service: being small matters more than being quick */
 
-enum { P_SIGNAL, P_CHILD, P_BROKER, P_WIRE, P_HELPER, P_READY, P_CHANNEL, P_COUNT = P_CHANNEL + CHANNEL_POLLS };
+enum { P_SIGNAL, P_CHILD, P_BROKER, P_WIRE, P_HELPER, P_READY, P_GDB, P_CHANNEL, P_COUNT = P_CHANNEL + CHANNEL_POLLS };
 
 static void loop_watch(const struct supervisor *s, struct pollfd p[P_COUNT])
 {
@@ -187,10 +196,13 @@ static void loop_watch(const struct supervisor *s, struct pollfd p[P_COUNT])
 		[P_WIRE] = s->net.helper_pid || s->network_lost ? -1 : s->net.wire_fd,
 		[P_HELPER] = s->network_lost ? -1 : s->net.helper_pidfd,
 		[P_READY] = s->network_lost ? -1 : s->net.ready_fd,
+		[P_GDB] = -1,
 	};
 
 	for (unsigned i = 0; i < P_CHANNEL; i++)
 		p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+	if (s->gdb)
+		gdb_server_watch(&s->gdb->server, &p[P_GDB]);
 	if (s->channel)
 		channel_watch(s->channel, p + P_CHANNEL);
 }
@@ -242,6 +254,8 @@ static void loop_run(struct supervisor *s)
 			close(s->broker.fd);
 			s->broker.fd = -1;
 		}
+		if (s->gdb)
+			gdb_server_serve(&s->gdb->server);
 		if (s->channel)
 			channel_work(s, p + P_CHANNEL);
 		network_serve(s, p);
@@ -277,7 +291,9 @@ static int exit_code_of(const struct supervisor *s, const siginfo_t *info)
 		return s->channel->exit_status;
 	if (info->si_code == CLD_EXITED)
 		return s->platform->status ? s->platform->status(info->si_status) : info->si_status;
-	if (info->si_status == SIGKILL)
+	if (s->gdb && s->gdb->server.session.killed)
+		report_line("the debugger ended the instance");
+	else if (info->si_status == SIGKILL)
 		report_line("the instance was killed (SIGKILL); if nobody did it by hand, the host ran out of memory");
 	else
 		report_line("the instance was ended by signal %d (%s)", info->si_status,
@@ -348,6 +364,45 @@ static int channel_open(struct supervisor *s)
 	return 0;
 }
 
+/* ---- a debugger ---- */
+
+static int gdb_open(struct supervisor *s)
+{
+	const struct tender_config *c = s->instance.config;
+	uint16_t port = c->gdb_port;
+
+	if (!c->gdb)
+		return 0;
+	if (s->platform->gdb != PLATFORM_GDB_OWN) {
+		s->instance.gdb_fd = fd_lift(gdb_listen(port, &port));
+		if (s->instance.gdb_fd < 0)
+			return -1;
+	}
+	report_line("waiting for gdb on 127.0.0.1:%u: pith gdb %u %s", port, port, c->argv[0]);
+	return 0;
+}
+
+/* The child waits to be traced. -1: that cannot be, the reason is reported. */
+static int gdb_attach(struct supervisor *s)
+{
+	int err;
+
+	if (s->instance.gdb_fd < 0 || s->platform->gdb != PLATFORM_GDB_TRACED)
+		return 0;
+	s->gdb = malloc(sizeof(*s->gdb));
+	if (!s->gdb) {
+		report_line("no memory for the debugger");
+		return -1;
+	}
+	err = gdb_ptrace_start(s->gdb, s->child_pid, s->instance.gdb_fd);
+	s->instance.gdb_fd = -1;
+	gdb_session_auxv(&s->gdb->server.session, s->instance.config->gdb_auxv);
+	if (err == 0 || err == -ECHILD)
+		return 0; /* it has said why it ended */
+	report_line("the instance cannot be traced: %s; leave out --gdb", report_errno(err));
+	return -1;
+}
+
 static int supervisor_prepare(struct supervisor *s)
 {
 	struct instance *i = &s->instance;
@@ -357,7 +412,7 @@ static int supervisor_prepare(struct supervisor *s)
 		report_line("pidfd_open: %s; Pith needs Linux 5.9 or later", report_errno(errno));
 		return -1;
 	}
-	if (disk_open(i->config, &i->disk_fd) != 0 || blob_prepare(s) != 0 || channel_open(s) != 0)
+	if (gdb_open(s) != 0 || disk_open(i->config, &i->disk_fd) != 0 || blob_prepare(s) != 0 || channel_open(s) != 0)
 		return -1;
 	if (broker_open(i->config, &s->broker, &i->broker_fd) != 0 || network_open(s) != 0)
 		return -1;
@@ -368,7 +423,7 @@ static int supervisor_prepare(struct supervisor *s)
 /* Only the child may hold these, or their end would not be seen. */
 static void instance_release(const struct instance *i)
 {
-	const int fds[] = {i->frames_fd, i->broker_fd, i->channel_fd, i->disk_fd};
+	const int fds[] = {i->frames_fd, i->broker_fd, i->channel_fd, i->disk_fd, i->gdb_fd};
 
 	for (unsigned k = 0; k < ARRAY_LEN(fds); k++)
 		if (fds[k] >= 0)
@@ -377,16 +432,23 @@ static void instance_release(const struct instance *i)
 
 static int supervisor_run(struct supervisor *s)
 {
+	int code;
+
 	s->child_pid = s->platform->start(&s->instance, &s->child_pidfd);
 	if (s->child_pid < 0) {
 		report_line("the instance cannot be started: %s", report_errno(s->child_pid));
 		return EXIT_PITH;
 	}
+	if (gdb_attach(s) != 0)
+		kill(s->child_pid, SIGKILL);
 	instance_release(&s->instance);
 	loop_run(s);
 	if (s->channel)
 		channel_drain(s->channel, s->signal_fd);
-	return child_reap(s);
+	code = child_reap(s);
+	if (s->gdb)
+		gdb_server_end(&s->gdb->server, code);
+	return code;
 }
 
 int instance_run(const struct tender_config *config, const struct image_source *source, const struct platform *p)
@@ -394,7 +456,8 @@ int instance_run(const struct tender_config *config, const struct image_source *
 	struct image_source image = *source;
 	struct supervisor s = {
 		.platform = p,
-		.instance = {.config = config, .image = &image, .frames_fd = -1, .broker_fd = -1, .channel_fd = -1, .disk_fd = -1},
+		.instance = {.config = config, .image = &image, .frames_fd = -1, .broker_fd = -1, .channel_fd = -1, .disk_fd = -1,
+			     .gdb_fd = -1},
 		.broker = {.fd = -1},
 		.child_pidfd = -1,
 		.signal_fd = -1,
