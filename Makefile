@@ -105,7 +105,7 @@ install: all
 	install -D -m 755 $(B)/pith $(DESTDIR)$(PREFIX)/bin/pith
 	install -D -m 755 $(B)/pith-net $(DESTDIR)$(PREFIX)/libexec/pith/pith-net
 	install -D -m 644 $(B)/libos.elf $(DESTDIR)$(PREFIX)/lib/pith/libos.elf
-	[ ! -e $(B)/exo.elf ] || install -D -m 644 $(B)/exo.elf $(DESTDIR)$(PREFIX)/lib/pith/exo.elf
+	install -D -m 644 $(B)/exo.elf $(DESTDIR)$(PREFIX)/lib/pith/exo.elf
 	install -D -m 644 doc/pith.1 $(DESTDIR)$(PREFIX)/share/man/man1/pith.1
 
 clean:

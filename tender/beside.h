@@ -7,8 +7,7 @@
 #define BESIDE_PATH_MAX 4096
 
 /*
- * The path of a file beside this program, or where `make install` puts it: ../libexec/pith (programs) and
- * ../lib/pith.
+ * The path of a file beside this program, or where `make install` puts it: ../libexec/pith (programs), ../lib/pith.
  *
  * mode  of access(2)
  *
