@@ -49,6 +49,28 @@ struct host_device *host_exo_device(uint32_t id, unsigned queues, uint16_t queue
 	return d;
 }
 
+static void ring_check(const struct vring *r)
+{
+	unsigned free = 0, chains = 0, used = 0;
+
+	for (uint16_t i = r->free_head; free < r->free_count; i = r->slot[i].next, free++)
+		ASSERT(i < r->size && !r->slot[i].count);
+	for (unsigned i = 0; i < r->size; i++) {
+		used += r->slot[i].count;
+		chains += r->slot[i].count != 0;
+	}
+	ASSERT(free + used == r->size && chains == r->chains);
+}
+
+void host_exo_check(void)
+{
+	const struct vring *const rings[] = {&chan.rx, &chan.tx, &net.rx, &net.tx, &disk.ring};
+
+	for (unsigned i = 0; i < ARRAY_LEN(rings); i++)
+		if (rings[i]->slot)
+			ring_check(rings[i]);
+}
+
 /* ---- what the drivers ask of the rest of plat/exo ---- */
 
 const struct exo_info *exo_info(void)

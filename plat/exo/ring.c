@@ -284,7 +284,7 @@ int vring_take(struct vring *r, uint32_t *len)
 		return -EAGAIN;
 	id = __atomic_load_n(&e[0], __ATOMIC_RELAXED);
 	n = __atomic_load_n(&e[1], __ATOMIC_RELAXED);
-	if (ready > r->chains || id >= r->size || !r->slot[id].count)
+	if (ready > (uint16_t)(r->told_idx - r->used_idx) || id >= r->size || !r->slot[id].count)
 		return vring_break(r);
 	/* Some devices write a length for what they only read. */
 	if (r->slot[id].in_bytes && n > r->slot[id].in_bytes)
