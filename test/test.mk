@@ -6,7 +6,8 @@ deps:
 # What is bound to the processor or the program's memory is replaced by test/host_*.c.
 TEST_SKIP := $(wildcard os/mm/*.c os/sched/*.c os/vm/*.c os/load/*.c os/linux/*.c) base/string.c
 TEST_SRCS := $(filter-out $(TEST_SKIP),$(filter %.c,$(call srcs,$(TEST_MODULES)))) $(wildcard test/host_*.c) \
-	tender/net/frames.c tender/net/policy.c tender/net/seal.c
+	tender/net/frames.c tender/net/policy.c tender/net/seal.c \
+	$(addprefix tender/kvm/ninep,.c _ask.c _fid.c _file.c _path.c)
 TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(TEST_SRCS))
 UNIT_SRCS := $(wildcard test/unit/*_test.c)
 UNIT_BINS := $(patsubst test/unit/%.c,$(B)/unit/%,$(UNIT_SRCS))
@@ -19,6 +20,15 @@ $(B)/test/libtest.a: $(TEST_OBJS)
 $(B)/unit/%: $(B)/test/test/unit/%.o $(B)/test/libtest.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lcmocka
+
+# The kernel that kvm_machine_test runs instead of exo: it drives the devices and ends with what it found.
+$(B)/guest/kvm_guest.elf: test/unit/kvm_guest.c test/unit/kvm_guest_start.S test/unit/kvm_guest.ld
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(COMMON) -MF $(B)/guest/kvm_guest.d -MT $@ -ffreestanding -fno-pie -no-pie -static -nostdlib \
+		-mgeneral-regs-only -mno-red-zone -fno-stack-protector -fcf-protection=none -Wl,--build-id=none \
+		-Wl,--no-warn-rwx-segments -Wl,-T,test/unit/kvm_guest.ld -o $@ $(filter %.c %.S,$^)
+$(B)/host/test/unit/kvm_machine_test.o: $(B)/guest/kvm_guest.elf
+$(B)/host/test/unit/kvm_machine_test.o: HOSTFLAGS += -DGUEST_FILE='"$(B)/guest/kvm_guest.elf"'
 
 .SECONDARY: $(UNIT_BINS:$(B)/unit/%=$(B)/test/test/unit/%.o)
 
@@ -51,6 +61,13 @@ $(B)/guest/bench/%: bench/%.c
 $(B)/guest/%: test/%.c
 	@mkdir -p $(@D)
 	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
+
+# gdb_cases.py: the program to be debugged in three kinds.
+GUEST_BINS += $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie
+$(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie: \
+$(B)/guest/integration/debuggee-%pie: test/integration/debuggee.c
+	@mkdir -p $(@D)
+	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIE -$*pie -pthread -o $@ $<
 
 abi integration hostile: all $(ABI_BINS) $(GUEST_BINS)
 	$(Q)test/run $@

@@ -213,6 +213,7 @@ void exo_poll_events(void)
 	if (!chan.on || !vring_pending(&chan.rx) || !rx_enter())
 		return;
 	channel_receive();
+	vring_listen(&chan.rx, true); /* its interrupts stay on: a signal is to reach a program that computes */
 	rx_leave();
 }
 
@@ -405,6 +406,8 @@ int channel_init(const struct boot_info *b)
 	err = device_bind((uint32_t)index, device_features(&d, 0), rings, 2);
 	if (!err)
 		err = vring_kick(&chan.rx);
+	if (!err)
+		vring_listen(&chan.rx, true);
 	chan.on = !err;
 	return err;
 }

@@ -321,7 +321,7 @@ int vring_wait(struct vring *r, uint64_t timeout_ns)
 			return -ETIMEDOUT;
 		if (now - start >= VRING_SPIN_NS) {
 			if (!vring_listen(r, true))
-				exo_call(EXO_WAIT, clock_tsc_at(deadline), 0, 0, 0, 0);
+				exo_sleep(clock_tsc_at(deadline));
 			vring_listen(r, false);
 		}
 		now = exo_mono_ns();

@@ -28,13 +28,23 @@ static uint32_t events_look(uint32_t want)
 	return events_here(want);
 }
 
+/* The channel's interrupts stay on: a signal is to reach a program that computes. */
 static bool events_listen(uint32_t want, bool on)
 {
-	bool some = channel_listen(on);
+	bool some = on && channel_listen(true);
 
 	if (want & PLAT_EV_FRAMES)
 		some |= frames_listen(on);
 	return some;
+}
+
+uint64_t exo_sleep(uint64_t tsc)
+{
+	uint64_t happened = (uint64_t)exo_call(EXO_WAIT, tsc, 0, 0, 0, 0);
+
+	if (happened >> EXO_TICK_BIT & 1)
+		os_attention |= OS_ATTENTION_TICK;
+	return happened;
 }
 
 uint32_t exo_wait(uint32_t want, uint64_t deadline_ns)
@@ -45,7 +55,7 @@ uint32_t exo_wait(uint32_t want, uint64_t deadline_ns)
 		return got;
 	/* A tick may have emptied the channel's ring since: what it found is looked at again, too. */
 	if (!events_listen(want, true) && !events_here(want))
-		exo_call(EXO_WAIT, clock_tsc_at(deadline_ns), 0, 0, 0, 0);
+		exo_sleep(clock_tsc_at(deadline_ns));
 	events_listen(want, false);
 	return events_look(want);
 }

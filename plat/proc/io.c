@@ -40,6 +40,8 @@ ssz cage_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
 	if (off == PLAT_OFF_STREAM && !stream_ready(handle))
 		return -EAGAIN;
+	if (handle == BOOT_H_PACK)
+		off += (int64_t)plat_boot()->pack_offset; /* it may stand inside an image */
 	return io(HOST_PREADV2, handle, v, n, off);
 }
 

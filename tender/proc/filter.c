@@ -16,9 +16,8 @@
 #include "tender/proc/proc_priv.h"
 
 #include <linux/audit.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 /* ---- the table ---- */
@@ -35,7 +34,8 @@ enum check {
 	ADVICE,	 /* gives pages back or chooses their size; nothing else */
 	ZERO,	 /* low half is 0 */
 	POLL_N,	 /* at most 8 */
-	FS_CODE	 /* ARCH_SET_FS, ARCH_GET_FS */
+	FS_CODE, /* ARCH_SET_FS, ARCH_GET_FS */
+	SEALING	 /* PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS */
 };
 
 #define ARGS_MAX 6
@@ -43,11 +43,14 @@ enum check {
 struct grant {
 	const char *name;
 	uint32_t nr;
-	enum { ALWAYS, VOLUMES, STORAGE, NO_CLOCK, NO_FSGSBASE } when;
+	enum { ALWAYS, VOLUMES, STORAGE, NO_CLOCK, NO_FSGSBASE, START } when;
 	enum check arg[ARGS_MAX + 1]; /* arg[0] for the first; END: not looked at */
 };
 
-/* Most frequent first: each row costs those behind it one comparison. */
+/*
+ * Most frequent first: each row costs those behind it one comparison. Of two rows for one call the first that is granted
+ * decides. START: what abi/proc.h lets a library OS do to itself until it is sealed.
+ */
 static const struct grant grants[] = {
 	{"pwritev2", SYS_pwritev2, ALWAYS, {[5] = ZERO}},
 	{"preadv2", SYS_preadv2, ALWAYS, {[5] = ZERO}},
@@ -56,6 +59,8 @@ static const struct grant grants[] = {
 	{"setitimer", SYS_setitimer, ALWAYS, {END}},
 	{"madvise", SYS_madvise, ALWAYS, {ADDR, LENGTH, ADVICE}},
 	{"mmap", SYS_mmap, ALWAYS, {ADDR, LENGTH, PROT, MMAP_FL, MMAP_FD}},
+	{"munmap", SYS_munmap, START, {END}},
+	{"mprotect", SYS_mprotect, START, {[2] = PROT}},
 	{"munmap", SYS_munmap, ALWAYS, {ADDR, LENGTH}},
 	{"mprotect", SYS_mprotect, ALWAYS, {ADDR, LENGTH, PROT}},
 	{"arch_prctl", SYS_arch_prctl, NO_FSGSBASE, {FS_CODE}},
@@ -66,6 +71,10 @@ static const struct grant grants[] = {
 	{"ftruncate", SYS_ftruncate, VOLUMES, {OPENED}},
 	{"close", SYS_close, VOLUMES, {OPENED}},
 	{"exit_group", SYS_exit_group, ALWAYS, {END}},
+	{"rt_sigaction", SYS_rt_sigaction, START, {END}},
+	{"rt_sigprocmask", SYS_rt_sigprocmask, START, {END}},
+	{"sigaltstack", SYS_sigaltstack, START, {END}},
+	{"prctl", SYS_prctl, START, {SEALING}},
 };
 
 static bool granted(const struct grant *g, const struct filter_spec *s)
@@ -75,6 +84,7 @@ static bool granted(const struct grant *g, const struct filter_spec *s)
 	case STORAGE: return s->volumes || s->disk;
 	case NO_CLOCK: return s->clock;
 	case NO_FSGSBASE: return s->thread_pointer;
+	case START: return s->start;
 	case ALWAYS: break;
 	}
 	return true;
@@ -82,113 +92,65 @@ static bool granted(const struct grant *g, const struct filter_spec *s)
 
 /* ---- the compiler ---- */
 
-#define LD(off) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(off))
-#define NR_OFF offsetof(struct seccomp_data, nr)
-#define ARCH_OFF offsetof(struct seccomp_data, arch)
-#define IP_OFF offsetof(struct seccomp_data, instruction_pointer)
-/* Little endian: the low half first. */
-#define ARG_LO(i) (offsetof(struct seccomp_data, args) + 8U * (i))
-#define ARG_HI(i) (ARG_LO(i) + 4U)
-#define TRAP 0xff /* jump targets that are patched to the row's own trap: no classic BPF jump of ours is so long */
-
-static void put(struct filter *f, struct sock_filter i)
-{
-	ASSERT(f->len < FILTER_MAX);
-	f->insn[f->len++] = i;
-}
-
-static void put_load(struct filter *f, size_t off)
-{
-	put(f, (struct sock_filter)LD(off));
-}
-
-static void put_jump(struct filter *f, uint16_t op, uint32_t k, uint8_t yes, uint8_t no)
-{
-	put(f, (struct sock_filter)BPF_JUMP((uint16_t)(BPF_JMP | op | BPF_K), k, yes, no));
-}
-
-static void put_return(struct filter *f, uint32_t action)
-{
-	put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
-}
-
-/* Fall through when the loaded value is k, >= k, <= k, has none of the bits; else trap. */
-static void need_equal(struct filter *f, uint32_t k)
-{
-	put_jump(f, BPF_JEQ, k, 0, TRAP);
-}
-
-static void need_min(struct filter *f, uint32_t k)
-{
-	put_jump(f, BPF_JGE, k, 0, TRAP);
-}
-
-static void need_max(struct filter *f, uint32_t k)
-{
-	put_jump(f, BPF_JGT, k, TRAP, 0);
-}
-
-static void need_no_bits(struct filter *f, uint32_t bits)
-{
-	put_jump(f, BPF_JSET, bits, TRAP, 0);
-}
-
 static void check_addr(struct filter *f, unsigned i)
 {
 	const uint32_t low_end = ADDR_LOW_END >> 32, heap = ADDR_OS_HEAP >> 32, end = ADDR_USER_END >> 32;
 
 	_Static_assert(ADDR_OS_END == ADDR_USER_START, "one comparison covers the OS heap and the program's region");
-	put_load(f, ARG_HI(i));
-	put_jump(f, BPF_JEQ, 0, 4, 0);
-	put_jump(f, BPF_JGE, low_end, 0, 5); /* below 2^40: good */
-	need_min(f, heap);
-	need_max(f, end - 1);
-	put_jump(f, BPF_JA, 2, 0, 0);
+	bpf_load(f, BPF_ARG_HI(i));
+	bpf_jump(f, BPF_JEQ, 0, 4, 0);
+	bpf_jump(f, BPF_JGE, low_end, 0, 5); /* below 2^40: good */
+	bpf_need_min(f, heap);
+	bpf_need_max(f, end - 1);
+	bpf_jump(f, BPF_JA, 2, 0, 0);
 	/* hi is 0: not the pages up to the gate */
-	put_load(f, ARG_LO(i));
-	need_min(f, ADDR_LOW_START);
+	bpf_load(f, BPF_ARG_LO(i));
+	bpf_need_min(f, ADDR_LOW_START);
 }
 
 static void check_prot(struct filter *f, unsigned i)
 {
-	put_load(f, ARG_HI(i));
-	need_equal(f, 0);
-	put_load(f, ARG_LO(i));
-	need_no_bits(f, ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC));
-	put_jump(f, BPF_JSET, PROT_WRITE, 0, 1);
-	need_no_bits(f, PROT_EXEC);
+	bpf_load(f, BPF_ARG_HI(i));
+	bpf_need_equal(f, 0);
+	bpf_load(f, BPF_ARG_LO(i));
+	bpf_need_no_bits(f, ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC));
+	bpf_jump(f, BPF_JSET, PROT_WRITE, 0, 1);
+	bpf_need_no_bits(f, PROT_EXEC);
 }
 
 static void check_mmap_flags(struct filter *f, unsigned i)
 {
-	put_load(f, ARG_HI(i));
-	need_equal(f, 0);
-	put_load(f, ARG_LO(i));
-	put_jump(f, BPF_JSET, MAP_FIXED, 0, TRAP);
-	need_no_bits(f, ~(uint32_t)(MAP_FIXED | MAP_PRIVATE | MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE));
+	bpf_load(f, BPF_ARG_HI(i));
+	bpf_need_equal(f, 0);
+	bpf_load(f, BPF_ARG_LO(i));
+	bpf_jump(f, BPF_JSET, MAP_FIXED, 0, BPF_ELSE);
+	bpf_need_no_bits(f, ~(uint32_t)(MAP_FIXED | MAP_PRIVATE | MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE |
+					MAP_POPULATE));
 	/* Shared memory is in no limit of the process. */
-	put_jump(f, BPF_JSET, MAP_ANONYMOUS, 0, 1);
-	need_no_bits(f, MAP_SHARED);
+	bpf_jump(f, BPF_JSET, MAP_ANONYMOUS, 0, 1);
+	bpf_need_no_bits(f, MAP_SHARED);
 }
 
-static void check_fd(struct filter *f, unsigned i, bool also_none_and_pack)
+static void check_fd(struct filter *f, unsigned i, enum check c)
 {
-	put_load(f, ARG_LO(i));
-	if (also_none_and_pack) {
-		put_jump(f, BPF_JEQ, UINT32_MAX, 3, 0);
-		put_jump(f, BPF_JEQ, BOOT_H_PACK, 2, 0);
+	bpf_load(f, BPF_ARG_LO(i));
+	if (c == MMAP_FD) {
+		bpf_jump(f, BPF_JEQ, UINT32_MAX, 3, 0);
+		bpf_jump(f, BPF_JEQ, BOOT_H_PACK, 2, 0);
+	} else if (c == STORED) {
+		bpf_jump(f, BPF_JEQ, BOOT_H_DISK, 2, 0);
 	}
-	need_min(f, BOOT_H_FIRST_FREE);
-	need_max(f, INT32_MAX);
+	bpf_need_min(f, BOOT_H_FIRST_FREE);
+	bpf_need_max(f, INT32_MAX);
 }
 
 static void check_advice(struct filter *f, unsigned i)
 {
-	put_load(f, ARG_LO(i));
-	put_jump(f, BPF_JEQ, MADV_DONTNEED, 3, 0);
-	put_jump(f, BPF_JEQ, MADV_FREE, 2, 0);
-	put_jump(f, BPF_JEQ, MADV_HUGEPAGE, 1, 0);
-	need_equal(f, MADV_NOHUGEPAGE);
+	bpf_load(f, BPF_ARG_LO(i));
+	bpf_jump(f, BPF_JEQ, MADV_DONTNEED, 3, 0);
+	bpf_jump(f, BPF_JEQ, MADV_FREE, 2, 0);
+	bpf_jump(f, BPF_JEQ, MADV_HUGEPAGE, 1, 0);
+	bpf_need_equal(f, MADV_NOHUGEPAGE);
 }
 
 static void check_argument(struct filter *f, enum check c, unsigned i)
@@ -197,50 +159,35 @@ static void check_argument(struct filter *f, enum check c, unsigned i)
 	case END: break;
 	case ADDR: check_addr(f, i); break;
 	case LENGTH:
-		put_load(f, ARG_HI(i));
-		need_max(f, ADDR_MAP_MAX >> 32);
+		bpf_load(f, BPF_ARG_HI(i));
+		bpf_need_max(f, ADDR_MAP_MAX >> 32);
 		break;
 	case PROT: check_prot(f, i); break;
 	case MMAP_FL: check_mmap_flags(f, i); break;
-	case MMAP_FD: check_fd(f, i, true); break;
-	case OPENED: check_fd(f, i, false); break;
+	case MMAP_FD:
 	case STORED:
-		put_load(f, ARG_LO(i));
-		put_jump(f, BPF_JEQ, BOOT_H_DISK, 2, 0);
-		need_min(f, BOOT_H_FIRST_FREE);
-		need_max(f, INT32_MAX);
-		break;
+	case OPENED: check_fd(f, i, c); break;
 	case ADVICE: check_advice(f, i); break;
 	case ZERO:
-		put_load(f, ARG_LO(i));
-		need_equal(f, 0);
+		bpf_load(f, BPF_ARG_LO(i));
+		bpf_need_equal(f, 0);
 		break;
 	case POLL_N:
-		put_load(f, ARG_LO(i));
-		need_max(f, 8);
-		put_load(f, ARG_HI(i));
-		need_equal(f, 0);
+		bpf_load(f, BPF_ARG_LO(i));
+		bpf_need_max(f, 8);
+		bpf_load(f, BPF_ARG_HI(i));
+		bpf_need_equal(f, 0);
 		break;
 	case FS_CODE:
-		put_load(f, ARG_LO(i));
-		put_jump(f, BPF_JEQ, 0x1002, 1, 0); /* ARCH_SET_FS */
-		need_equal(f, 0x1003);		    /* ARCH_GET_FS */
+		bpf_load(f, BPF_ARG_LO(i));
+		bpf_jump(f, BPF_JEQ, 0x1002, 1, 0); /* ARCH_SET_FS */
+		bpf_need_equal(f, 0x1003);		    /* ARCH_GET_FS */
 		break;
-	}
-}
-
-/* Point the TRAP targets of [from, to) at instruction `to`. */
-static void patch_traps(struct filter *f, unsigned from, unsigned to)
-{
-	for (unsigned i = from; i < to; i++) {
-		struct sock_filter *p = &f->insn[i];
-
-		if (BPF_CLASS(p->code) != BPF_JMP || BPF_OP(p->code) == BPF_JA)
-			continue;
-		if (p->jt == TRAP)
-			p->jt = (uint8_t)(to - i - 1);
-		if (p->jf == TRAP)
-			p->jf = (uint8_t)(to - i - 1);
+	case SEALING:
+		bpf_load(f, BPF_ARG_LO(i));
+		bpf_jump(f, BPF_JEQ, PR_SET_SECCOMP, 1, 0);
+		bpf_need_equal(f, PR_SET_NO_NEW_PRIVS);
+		break;
 	}
 }
 
@@ -248,27 +195,27 @@ static void put_grant(struct filter *f, const struct grant *g)
 {
 	unsigned row = f->len, body;
 
-	put_jump(f, BPF_JEQ, g->nr, 0, 0); /* its way past the row is known at the end */
+	bpf_jump(f, BPF_JEQ, g->nr, 0, 0); /* its way past the row is known at the end */
 	body = f->len;
 	for (unsigned i = 0; i < ARGS_MAX; i++)
 		check_argument(f, g->arg[i], i);
-	put_return(f, SECCOMP_RET_ALLOW);
+	bpf_return(f, SECCOMP_RET_ALLOW);
 	if (f->len > body + 1) {
-		patch_traps(f, body, f->len);
-		put_return(f, SECCOMP_RET_TRAP);
+		bpf_patch(f, body, f->len);
+		bpf_return(f, SECCOMP_RET_TRAP);
 	}
-	ASSERT(f->len - row - 1 < TRAP);
+	ASSERT(f->len - row - 1 < BPF_ELSE);
 	f->insn[row].jf = (uint8_t)(f->len - row - 1);
 }
 
 /* Fall through when the instruction pointer (behind the syscall instruction) lies in [start+2, end]. */
 static void need_ip(struct filter *f, uint64_t start, uint64_t end)
 {
-	put_load(f, IP_OFF + 4);
-	need_equal(f, (uint32_t)(start >> 32));
-	put_load(f, IP_OFF);
-	need_min(f, (uint32_t)start + 2);
-	need_max(f, (uint32_t)end);
+	bpf_load(f, BPF_IP + 4);
+	bpf_need_equal(f, (uint32_t)(start >> 32));
+	bpf_load(f, BPF_IP);
+	bpf_need_min(f, (uint32_t)start + 2);
+	bpf_need_max(f, (uint32_t)end);
 }
 
 /*
@@ -279,11 +226,11 @@ static void put_vdso_clock(struct filter *f, const struct filter_spec *s)
 {
 	unsigned from = f->len;
 
-	put_load(f, NR_OFF);
-	need_equal(f, SYS_clock_gettime);
+	bpf_load(f, BPF_NR);
+	bpf_need_equal(f, SYS_clock_gettime);
 	need_ip(f, s->vdso_start, s->vdso_end);
-	put_return(f, SECCOMP_RET_ALLOW);
-	patch_traps(f, from, f->len);
+	bpf_return(f, SECCOMP_RET_ALLOW);
+	bpf_patch(f, from, f->len);
 }
 
 void filter_compile(const struct filter_spec *s, struct filter *f)
@@ -291,23 +238,23 @@ void filter_compile(const struct filter_spec *s, struct filter *f)
 	unsigned from;
 
 	f->len = 0;
-	put_load(f, ARCH_OFF);
-	put_jump(f, BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0);
-	put_return(f, SECCOMP_RET_KILL_PROCESS);
+	bpf_load(f, BPF_ARCH);
+	bpf_jump(f, BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0);
+	bpf_return(f, SECCOMP_RET_KILL_PROCESS);
 	from = f->len;
 	need_ip(f, s->hostcall_start, s->hostcall_end);
-	put_jump(f, BPF_JA, 0, 0, 0); /* to the rows; its distance is known below */
-	patch_traps(f, from, f->len);
+	bpf_jump(f, BPF_JA, 0, 0, 0); /* to the rows; its distance is known below */
+	bpf_patch(f, from, f->len);
 	from = f->len - 1;
 	if (s->vdso_start)
 		put_vdso_clock(f, s);
-	put_return(f, SECCOMP_RET_TRAP);
+	bpf_return(f, SECCOMP_RET_TRAP);
 	f->insn[from].k = f->len - from - 1;
-	put_load(f, NR_OFF);
+	bpf_load(f, BPF_NR);
 	for (unsigned i = 0; i < sizeof(grants) / sizeof(grants[0]); i++)
 		if (granted(&grants[i], s))
 			put_grant(f, &grants[i]);
-	put_return(f, SECCOMP_RET_TRAP);
+	bpf_return(f, SECCOMP_RET_TRAP);
 }
 
 void filter_describe(const struct filter_spec *s, char *buf, size_t cap)

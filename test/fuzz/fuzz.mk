@@ -14,7 +14,11 @@ $(B)/fuzz/libfuzzed.a: $(FUZZ_OBJS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(B)/fuzz/%_fuzz: $(B)/fuzz/obj/test/fuzz/%_fuzz.o $(B)/fuzz/libfuzzed.a
 	$(Q)$(FUZZ_CC) -fsanitize=address,undefined,fuzzer -o $@ $^
-.SECONDARY: $(FUZZ_OBJS)
+# Without the library OS (see kvm_% in the Makefile).
+VIRTIO_FUZZ_OBJS := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(addprefix tender/kvm/,memory.c queue.c mmio.c console.c rng.c net.c blk.c))
+$(B)/fuzz/virtio_fuzz: $(B)/fuzz/obj/test/fuzz/virtio_fuzz.o $(VIRTIO_FUZZ_OBJS)
+	$(Q)$(FUZZ_CC) -fsanitize=address,undefined,fuzzer -o $@ $^
+.SECONDARY: $(FUZZ_OBJS) $(VIRTIO_FUZZ_OBJS)
 
 fuzz:
 	$(Q)tools/deps fuzz

@@ -20,8 +20,8 @@
 #define IP (HOST_START + 0x20)
 #define VDSO 0x7ffff7fc1000ULL
 
-static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, false, false, false, false};
-static const struct filter_spec large = {HOST_START, HOST_END, 0, 0, true, true, true, true};
+static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, .clock = false};
+static const struct filter_spec large = {HOST_START, HOST_END, .volumes = true, .disk = true, .clock = true, .thread_pointer = true};
 
 /* Classic BPF, the part that seccomp takes. Fails the test on a jump or load outside. */
 static uint32_t bpf_run(const struct filter *f, const struct seccomp_data *d)
@@ -191,23 +191,6 @@ static void grants_follow_the_configuration(void **state)
 	TRAPPED(&small, SYS_ppoll, 0, 9);
 }
 
-static void a_disk_is_asked_for_its_size_and_synced(void **state)
-{
-	struct filter_spec s = small;
-
-	(void)state;
-	TRAPPED(&small, SYS_fstat, BOOT_H_DISK, 0);
-	TRAPPED(&small, SYS_fsync, BOOT_H_DISK);
-	s.disk = true;
-	ALLOWED(&s, SYS_fstat, BOOT_H_DISK, 0);
-	ALLOWED(&s, SYS_fsync, BOOT_H_DISK);
-	TRAPPED(&s, SYS_fsync, BOOT_H_PACK);
-	TRAPPED(&s, SYS_fstat, BOOT_H_FRAMES, 0);
-	TRAPPED(&s, SYS_ftruncate, BOOT_H_DISK, 0);
-	TRAPPED(&s, SYS_close, BOOT_H_DISK);
-	TRAPPED(&s, SYS_mmap, ADDR_USER_START, 4096, 1, MAP_FIXED | MAP_SHARED, BOOT_H_DISK, 0);
-}
-
 static void the_vdso_may_read_the_clock_and_no_more(void **state)
 {
 	static const uint64_t none[6] = {0};
@@ -216,6 +199,30 @@ static void the_vdso_may_read_the_clock_and_no_more(void **state)
 	assert_int_equal(run(&small, VDSO + 0x800, SYS_clock_gettime, none), SECCOMP_RET_ALLOW);
 	assert_int_equal(run(&small, VDSO + 0x800, SYS_exit_group, none), SECCOMP_RET_TRAP);
 	assert_int_equal(run(&small, VDSO + 0x3000, SYS_clock_gettime, none), SECCOMP_RET_TRAP);
+}
+
+static void until_the_seal_a_process_may_change_itself(void **state)
+{
+	struct filter_spec s = small;
+
+	(void)state;
+	s.start = true;
+	ALLOWED(&s, SYS_rt_sigaction, 11);
+	ALLOWED(&s, SYS_rt_sigprocmask, 2);
+	ALLOWED(&s, SYS_sigaltstack, 0);
+	ALLOWED(&s, SYS_prctl, 22, 2);
+	ALLOWED(&s, SYS_prctl, 38, 1);
+	TRAPPED(&s, SYS_prctl, 15, 0); /* PR_SET_NAME */
+	ALLOWED(&s, SYS_munmap, 0x550000000000, 1UL << 44);
+	ALLOWED(&s, SYS_mprotect, ADDR_OS_START, 4096, PROT_READ);
+	TRAPPED(&s, SYS_mprotect, ADDR_OS_START, 4096, PROT_WRITE | PROT_EXEC);
+	TRAPPED(&s, SYS_mmap, ADDR_OS_START, 4096, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX, 0);
+	TRAPPED(&s, SYS_socket, 2);
+	TRAPPED(&s, SYS_openat, 0);
+	TRAPPED(&small, SYS_munmap, 0x550000000000, 1UL << 44);
+	s = large;
+	s.start = true; /* the longest program */
+	ALLOWED(&s, SYS_prctl, 22, 2);
 }
 
 static void at_most_sixteen_calls_with_a_usual_processor(void **state)
@@ -242,8 +249,8 @@ int main(void)
 		cmocka_unit_test(memory_is_never_writable_and_executable),
 		cmocka_unit_test(mappings_are_fixed_and_of_known_files),
 		cmocka_unit_test(grants_follow_the_configuration),
-		cmocka_unit_test(a_disk_is_asked_for_its_size_and_synced),
 		cmocka_unit_test(the_vdso_may_read_the_clock_and_no_more),
+		cmocka_unit_test(until_the_seal_a_process_may_change_itself),
 		cmocka_unit_test(at_most_sixteen_calls_with_a_usual_processor),
 	};
 
