@@ -284,6 +284,7 @@ static void a_want_without_room_is_sent_later(void **state)
 {
 	static uint8_t big[100000];
 	const uint8_t *body;
+	unsigned interrupts;
 	char c;
 
 	(void)state;
@@ -297,6 +298,11 @@ static void a_want_without_room_is_sent_later(void **state)
 		supervisor_take(dev, TX);
 		while (next_message(&body).type != CHANNEL_WANT)
 			assert_true(sent_len);
+		interrupts = dev->interrupts;
+		for (unsigned i = 0; i < 30; i++)
+			write_to(BOOT_H_STDOUT, big, 1000);
+		supervisor_take(dev, TX);
+		assert_int_equal(dev->interrupts, interrupts); /* nobody waits for room any more */
 	}
 }
 
