@@ -254,7 +254,7 @@ bool host_queue_next(struct host_device *d, unsigned queue, struct host_chain *o
 	const struct vring_desc *desc = (const struct vring_desc *)(uintptr_t)d->bind.queue[queue].desc;
 	const uint16_t *avail = driver_area(d, queue);
 	const unsigned size = d->bind.queue[queue].size;
-	uint16_t i;
+	uint16_t i, *event;
 
 	if (!d->bound || d->avail_at[queue] == avail[1])
 		return false;
@@ -272,8 +272,9 @@ bool host_queue_next(struct host_device *d, unsigned queue, struct host_chain *o
 			break;
 		i = desc[i].next;
 	}
-	if (d->bind.features & VIRTIO_F_EVENT_IDX && device_area(d, queue)[2 + 4 * size] == (uint16_t)(d->avail_at[queue] - 1))
-		device_area(d, queue)[2 + 4 * size] = d->avail_at[queue];
+	event = device_area(d, queue) + 2 + 4 * size;
+	if (d->bind.features & VIRTIO_F_EVENT_IDX && *event == (uint16_t)(d->avail_at[queue] - 1))
+		*event = d->avail_at[queue]; /* it sleeps on */
 	return true;
 }
 
@@ -307,7 +308,7 @@ void host_queue_sleep(struct host_device *d, unsigned queue, bool asleep)
 	uint16_t *used = device_area(d, queue);
 
 	if (d->bind.features & VIRTIO_F_EVENT_IDX)
-		used[2 + 4 * d->bind.queue[queue].size] = (uint16_t)(asleep ? d->avail_at[queue] : d->avail_at[queue] - 1);
+		used[2 + 4 * d->bind.queue[queue].size] = (uint16_t)(d->avail_at[queue] - !asleep);
 	else
 		used[0] = asleep ? 0 : USED_NO_NOTIFY;
 }

@@ -155,7 +155,8 @@ static void step(void)
 static void start(void)
 {
 	uint32_t f = num(1);
-	const uint64_t event = f & 1 ? VIRTIO_F_EVENT_IDX : 0, net = f & 2 ? 0x88a3 : 0x23, blk = f & 4 ? 1 << 6 | 1 << 9 : 0;
+	const uint64_t event = f & 1 ? VIRTIO_F_EVENT_IDX : 0, net = f & 2 ? 0x88a3 : 0x23;
+	const uint64_t blk = f & 4 ? 1 << 6 | 1 << 9 : 0; /* block size, flush */
 	struct host_device *d;
 
 	host_exo_reset();
