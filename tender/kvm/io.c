@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * See io.h. True in the loop: a device that is asleep (no notification, no event) has nothing to do, for its queues were
- * looked at after it had asked for notifications.
+ * See io.h. True in the loop: a device that is asleep (no notification, no event) has nothing to do, for its queues
+ * were looked at after it had asked for notifications.
  */
 #include "tender/kvm/io.h"
 
@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 /*
- * Waking a sleeping thread on another processor costs 65 us here, seeing memory change 0.15 us. So look for a while, but
- * only while it pays: SPIN_NS after a sleep that ended within SPIN_PAYS_NS, none after a longer one (os/sched/sched.c).
+ * Waking a sleeping thread on another processor costs 65 us here, seeing memory change 0.15 us. So look for a while,
+ * but only while it pays: SPIN_NS after a sleep that ended within SPIN_PAYS_NS, none after a longer one
+ * (os/sched/sched.c).
  */
 #define SPIN_NS (50 * NS_PER_US)
 #define SPIN_PAYS_NS (3 * SPIN_NS)
