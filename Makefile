@@ -20,7 +20,7 @@ TESTFLAGS := $(COMMON) -D_GNU_SOURCE -DPITH_TEST -fno-omit-frame-pointer -fsanit
 # LAYERS is the build list: os/*, base, arch and plat/proc make the library OS.
 LAYER_MODULES := $(shell sed -n 's/^\([a-z0-9_/]*\) *:.*/\1/p' LAYERS)
 OS_MODULES := $(filter base os/% plat/select plat/proc plat/exo,$(LAYER_MODULES)) arch/x86_64
-HOST_MODULES := $(filter base cli tender tender/proc tender/kvm,$(LAYER_MODULES))
+HOST_MODULES := $(filter-out tender/net,$(filter base cli tender tender/%,$(LAYER_MODULES)))
 TEST_MODULES := $(filter base os/% plat/sim,$(LAYER_MODULES))
 
 srcs = $(foreach m,$(1),$(wildcard $(m)/*.c $(m)/*.S))
@@ -31,8 +31,9 @@ HOST_OBJS := $(filter-out $(B)/host/base/string.o,$(call objs,host,$(HOST_MODULE
 HOST_OBJS := $(sort $(HOST_OBJS))
 
 .PHONY: all check demo bench fuzz install clean layers unit deps format
-all: $(B)/pith $(B)/pith-net compile_commands.json
+all: $(B)/pith $(B)/pith-net $(B)/exo.elf compile_commands.json
 
+include exo/exo.mk
 include test/test.mk
 
 $(B)/os/%.o: %.c
@@ -57,13 +58,13 @@ $(B)/libos.elf: $(OS_OBJS)
 $(B)/libos.stripped: $(B)/libos.elf
 	$(Q)strip -o $@ $<
 
-# The tender carries the library OS in a page-aligned section of its own.
-$(B)/host/tender/proc/libos_image.o: $(B)/libos.stripped
-$(B)/host/tender/proc/libos_image.o: HOSTFLAGS += -DLIBOS_FILE='"$(B)/libos.stripped"'
+# pith carries the library OS and its symbols in a page-aligned section of its own.
+$(B)/libos.symbols.s: $(B)/libos.elf tools/symbols
+	$(Q)tools/symbols $< > $@
+$(B)/host/tender/image/embedded_data.o: $(B)/libos.stripped $(B)/libos.symbols.s
+$(B)/host/tender/image/embedded_data.o: HOSTFLAGS += -DLIBOS_FILE='"$(B)/libos.stripped"' -DSYMBOLS_FILE='"$(B)/libos.symbols.s"'
 
-# tender/kvm carries exo. PLACEHOLDER until exo/ is there: the tests' guest.
-$(B)/exo.stripped: $(B)/guest/kvm_guest.elf
-	$(Q)strip -o $@ $<
+# tender/kvm carries exo.
 $(B)/host/tender/kvm/exo_image.o: $(B)/exo.stripped
 $(B)/host/tender/kvm/exo_image.o: HOSTFLAGS += -DEXO_FILE='"$(B)/exo.stripped"'
 
@@ -76,9 +77,9 @@ $(B)/pith-net: $(call objs,host,tender/net tender) $(B)/host/base/format.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) -pie -Wl,-z,relro,-z,now -o $@ $^ -lslirp
 
-# Unit tests of the host side, test/unit/host_NAME_test.c: all of it but main and what holds the library OS.
-HOST_TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(filter-out cli/main.c tender/proc/libos.c tender/proc/child.c,\
-	$(wildcard cli/*.c tender/*.c tender/proc/*.c tender/kvm/*.c)))
+# Unit tests of the host side, test/unit/host_NAME_test.c: all of it but main and what needs the embedded library OS.
+HOST_TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(filter-out cli/main.c tender/image/embedded.c,\
+	$(wildcard $(addsuffix /*.c,$(filter-out base,$(HOST_MODULES))))))
 $(B)/test/libhost.a: $(HOST_TEST_OBJS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 $(B)/unit/host_%: $(B)/test/test/unit/host_%.o $(B)/test/libhost.a $(B)/test/libtest.a
@@ -103,6 +104,8 @@ layers:
 install: all
 	install -D -m 755 $(B)/pith $(DESTDIR)$(PREFIX)/bin/pith
 	install -D -m 755 $(B)/pith-net $(DESTDIR)$(PREFIX)/libexec/pith/pith-net
+	install -D -m 644 $(B)/libos.elf $(DESTDIR)$(PREFIX)/lib/pith/libos.elf
+	[ ! -e $(B)/exo.elf ] || install -D -m 644 $(B)/exo.elf $(DESTDIR)$(PREFIX)/lib/pith/exo.elf
 	install -D -m 644 doc/pith.1 $(DESTDIR)$(PREFIX)/share/man/man1/pith.1
 
 clean:

@@ -15,4 +15,11 @@
 #define ADDR_OS_END 0x200000000000UL
 #define ADDR_USER_START 0x200000000000UL /* program's mmap area, PIE programs, interpreter, stacks */
 #define ADDR_USER_END 0x400000000000UL
+/*
+ * Where things stand with BOOT_F_FIXED (abi/boot.h): a debugger knows them without asking. A position-independent program
+ * is at ADDR_FIXED_PIE; its interpreter is the first mapping that goes below ADDR_FIXED_MMAP_TOP, so it ends there.
+ */
+#define ADDR_FIXED_IMAGE ADDR_OS_START
+#define ADDR_FIXED_PIE 0x240000000000UL
+#define ADDR_FIXED_MMAP_TOP 0x3fe000000000UL
 #define ADDR_MAP_MAX 0x10000000000UL	/* longest single mapping, 2^40 */

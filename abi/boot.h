@@ -38,7 +38,7 @@ enum boot_flag {
 	BOOT_F_PACK_MAPPED = 1 << 5, /* pack_addr is set */
 	BOOT_F_MAP_FILES = 1 << 6,   /* files of volumes can be mapped (plat_mem_map) */
 	BOOT_F_CHANNEL = 1 << 7,     /* streams and signals go through abi/channel.h (BOOT_PLAT_EXO) */
-	BOOT_F_FIXED = 1 << 8	     /* no chance in the choice of addresses: somebody is debugging */
+	BOOT_F_FIXED = 1 << 8	     /* addresses as abi/addr.h has them, calls are not patched: somebody is debugging */
 };
 
 enum boot_net_flag {
@@ -89,6 +89,8 @@ struct boot_info {
 	uint64_t pack_addr; /* packed file system mapped read-only here */
 	uint64_t pack_size;
 	uint64_t pack_offset; /* of the pack in the file of BOOT_H_PACK */
+	uint64_t symbols_addr; /* struct image_symbols (abi/image.h) mapped read-only here; 0: none */
+	uint64_t symbols_size;
 	uint32_t argc, argv_off; /* argc strings, one after the other */
 	uint32_t envc, env_off;
 	uint32_t program_off;  /* absolute path of the program inside */

@@ -6,14 +6,14 @@
  * image asks for mappings, for time and for devices, and gets back what happened: faults, unpatched system calls, ticks.
  *
  * The start: exo maps the image's segments at a base of its choice in [ADDR_OS_START, ADDR_OS_HEAP), each with its own
- * protection (pages of the file itself; a private zeroed page where a segment ends), all of the image's file read-only
- * elsewhere in that range, struct exo_info, and a stack; then it jumps to image_export.exo_entry in ring 3 with
+ * protection (pages of the file itself, then frames: the image clears what a segment has beyond its part of the file),
+ * all of the image's file read-only elsewhere in that range, struct exo_info, and a stack; then it jumps to image_export.exo_entry in ring 3 with
  * rdi = the info, rsp = top of the stack, interrupts on. The image applies its own relocations and then takes the right
  * to write from what is to be read-only (EXO_MEM_PROTECT).
  *
  * A call: the instruction `syscall` in [image_export.exo_call_start, exo_call_end), rax = enum exo_call, arguments in
- * rdi, rsi, rdx, r10, r8, r9; the result in rax, negative Linux errno when it failed; rcx and r11 are lost, all other
- * registers are kept. A `syscall` elsewhere in ring 3 is an upcall (EXO_UP_SYSCALL), so is an unknown exception.
+ * rdi, rsi, rdx, r10, r8, r9; the result in rax, negative Linux errno when it failed. As with a C function the other
+ * registers of the arguments, rcx and r11 are lost, all others are kept. A `syscall` elsewhere in ring 3 is an upcall (EXO_UP_SYSCALL), so is an unknown exception.
  * Only EXO_WAIT sleeps. A bad argument is refused with an error; nothing is done half.
  *
  * True always: (1) no page is writable and executable; (2) a frame of memory is mapped at one place, frames of the
@@ -43,6 +43,9 @@ enum exo_call {
 	 * result's page number is the first one's physical address. With EXO_MEM_LARGE whole aligned 2 MiB pieces are
 	 * large pages where such memory is left.
 	 * EXO_MEM_FILE: the image's file from `offset`, EXO_R or EXO_R|EXO_X.
+	 * EXO_MEM_AROUND, alone, with EXO_MEM_FILE or EXO_MEM_LARGE: nothing is unmapped; it ends before the first page that
+	 * is mapped, at the next 2 MiB edge, and where frames run out; the result's page number is how much was mapped, in
+	 * bytes, not 0.
 	 * >= 0 as said; -EINVAL alignment, length, flags; -EACCES W with X, a range or a page that is not to be changed;
 	 * -ENOMEM no frames, nothing is mapped then; -ENXIO beyond the file.
 	 */
@@ -52,17 +55,18 @@ enum exo_call {
 	/* (va, size, prot): of the pages that are mapped. 0; -EINVAL; -EACCES also for EXO_W on pages of the file. */
 	EXO_MEM_PROTECT = 3,
 	/*
-	 * (entry, stack_top, state): where upcalls go. `stack_top` is a 16-byte multiple and `state` (struct
-	 * exo_upcall_state) 4-byte aligned; the 64 bytes below stack_top lie in one mapped writable page, so does the state.
-	 * 0, -EFAULT.
+	 * (entry, stack_top, state): where upcalls go. `stack_top` is a 64-byte multiple and `state` (struct
+	 * exo_upcall_state) 4-byte aligned; the state and the 64 bytes below stack_top lie in the image's data segment.
+	 * 0, -EFAULT, -EINVAL.
 	 */
 	EXO_UPCALL_SET = 4,
 	/* (tsc): one EXO_UP_TICK at or after this time-stamp counter value; 0: none any more. Replaces the one before. 0. */
 	EXO_TICK = 5,
 	/*
 	 * (tsc): sleep until a device interrupt or the tick, at most until the counter's value (UINT64_MAX: no limit;
-	 * 0: only look). Returns the set of devices (bit = index; bit 63: the console has input) that have interrupted since
-	 * the last EXO_WAIT: none are lost between a look at a ring and the sleep.
+	 * 0: only look). Returns what has happened since the last EXO_WAIT: a set of devices that have interrupted (bit =
+	 * index), bit 63 when the console has input, bit 62 when the tick came while asleep (there is no upcall for it
+	 * then). None are lost between a look at a ring and the sleep.
 	 */
 	EXO_WAIT = 6,
 	/* (va, n): write to the serial console. n, or -EFAULT. Waits for the UART: about 90 us a byte at 115200 baud. */
@@ -89,20 +93,27 @@ enum exo_mem_flag {
 	EXO_MEM_FRESH = 0,
 	EXO_MEM_FILE = 1 << 0,
 	EXO_MEM_CONTIGUOUS = 1 << 1,
-	EXO_MEM_LARGE = 1 << 2
+	EXO_MEM_LARGE = 1 << 2,
+	EXO_MEM_AROUND = 1 << 3
 };
 #define EXO_MEM_DIRTY 1 /* in the result of EXO_MEM_MAP */
+#define EXO_TICK_BIT 62
 #define EXO_CONSOLE_BIT 63
 
 /* ---- upcalls ---- */
 
 /* Below 32: the processor's exception vectors. */
-enum exo_upcall_kind { EXO_UP_SYSCALL = 256, EXO_UP_TICK = 257 };
+enum exo_upcall_kind {
+	EXO_UP_SYSCALL = 256,
+	EXO_UP_TICK = 257,
+	EXO_UP_EVENT = 258 /* a device has interrupted while ring 3 ran; EXO_WAIT tells which */
+};
 
 /*
  * Pushed at stack_top; the registers that are not here are as they were. From `rip` on it is what iretq takes, and iretq
  * in ring 3 is how the image goes on: exo need not be asked. While state.masked is not 0 exo makes no upcall: a tick
- * comes again a little later, an exception ends the machine with a report.
+ * comes again a little later (and for an event, too), an exception ends the machine with a report. So it is while rsp
+ * is in the EXO_UPCALL_STACK bytes below stack_top: the image can clear `masked` before its last iretq from there.
  */
 struct exo_upcall {
 	uint64_t kind;	/* vector, or enum exo_upcall_kind */
@@ -111,6 +122,8 @@ struct exo_upcall {
 	uint64_t rip, cs, rflags, rsp, ss; /* EXO_UP_SYSCALL: behind the instruction */
 };
 _Static_assert(sizeof(struct exo_upcall) == 64, "exo/entry.S, plat/exo/upcall.S");
+
+#define EXO_UPCALL_STACK 16384
 
 struct exo_upcall_state {
 	uint32_t masked; /* set by exo with each upcall, cleared by the image */

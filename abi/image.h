@@ -33,6 +33,8 @@ struct image_manifest {
 	uint32_t size;	    /* of this struct */
 	uint64_t file_size; /* of the image, a page multiple: a shorter file is damaged */
 	uint64_t head_sum;  /* image_sum of the default boot information and the program headers */
+	uint32_t arg_first; /* the first of the default arguments that a user's replace: 1, or behind a script's name */
+	uint32_t pad;
 };
 
 /* FNV-1a, 64 bits, over 8-byte words (the last one filled with zero): for damage, not for forgery. */
@@ -43,8 +45,7 @@ static inline uint64_t image_sum(uint64_t sum, const void *p, size_t n)
 	for (size_t i = 0; i < n; i += 8) {
 		uint64_t w = 0;
 
-		for (size_t k = 0; k < 8 && i + k < n; k++)
-			w |= (uint64_t)b[i + k] << (8 * k);
+		__builtin_memcpy(&w, b + i, n - i < 8 ? n - i : 8);
 		sum = (sum ^ w) * 0x100000001b3ULL;
 	}
 	return sum;

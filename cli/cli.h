@@ -7,6 +7,8 @@
 #define PITH_VERSION "0.1.0"
 
 int command_run(int argc, char **argv);
+int command_build(int argc, char **argv);
+int command_gdb(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_help(int argc, char **argv);
 

@@ -2,22 +2,23 @@
 /* `pith doctor`: what works on this host, what is missing, and what to do. Changes nothing. */
 #include "base/string.h"
 #include "cli/cli.h"
+#include "tender/beside.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define PATH_BYTES 4096
 
 static bool namespaces_work(uint64_t flags)
 {
@@ -84,19 +85,30 @@ static bool check_tun(void)
 
 static bool check_helper(void)
 {
-	char path[PATH_BYTES];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
-	char *slash;
+	char path[BESIDE_PATH_MAX];
 
-	path[n > 0 ? n : 0] = 0;
-	slash = strrchr(path, '/');
-	if (!slash)
+	return beside_find("pith-net", X_OK, path);
+}
+
+/* The device, and a virtual machine from it: a container may have the one without the other. */
+static bool check_kvm(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
+
+	if (fd < 0)
 		return false;
-	str_copy(slash + 1, "pith-net", 64);
-	if (access(path, X_OK) == 0)
-		return true;
-	str_copy(slash + 1, "../libexec/pith/pith-net", 64);
-	return access(path, X_OK) == 0;
+	vm = ioctl(fd, KVM_CREATE_VM, 0);
+	if (vm >= 0)
+		close(vm);
+	close(fd);
+	return vm >= 0;
+}
+
+static bool check_qemu(void)
+{
+	char path[BESIDE_PATH_MAX];
+
+	return program_in_path("qemu-system-x86_64", path, sizeof(path));
 }
 
 static const struct check {
@@ -113,6 +125,8 @@ static const struct check {
 	{"fast thread register (FSGSBASE)", check_fsgsbase, false, "thread switches cost a host call more"},
 	{"clock without host calls (vDSO)", check_clock, false, "reading the clock costs a host call"},
 	{"pith-net (--net user, -p)", check_helper, false, "install pith-net beside pith"},
+	{"KVM (--on kvm)", check_kvm, false, "load the module kvm, or let your user open /dev/kvm (group kvm)"},
+	{"QEMU (--on qemu)", check_qemu, false, "install qemu-system-x86"},
 	{"TAP devices (--net tap)", check_tun, false, "load the module tun, or let your user open /dev/net/tun"},
 };
 

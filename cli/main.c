@@ -11,9 +11,11 @@
 static const char help[] =
 	"Usage: pith COMMAND [options]\n"
 	"\n"
-	"  run [options] PROGRAM [ARGS...]   run a program in a sealed instance\n"
-	"  doctor                            what works on this host, what is missing\n"
-	"  help [COMMAND]                    this, or a command's options\n"
+	"  run [options] PROGRAM|IMAGE [ARGS...]   run a program in a sealed instance\n"
+	"  build [options] PROGRAM [ARGS...]       make an image of a program\n"
+	"  gdb PORT PROGRAM|IMAGE                  debug what pith run --gdb PORT has started\n"
+	"  doctor                                  what works on this host, what is missing\n"
+	"  help [COMMAND]                          this, or a command's options\n"
 	"\n"
 	"Try: pith run python3 -c 'print(\"hello\")'\n"
 	"     pith run -p 6379:6379 redis-server --protected-mode no\n";
@@ -34,11 +36,13 @@ void print_text(int fd, const char *text)
 
 int command_help(int argc, char **argv)
 {
-	char run[] = "run", option[] = "--help";
-	char *run_argv[] = {run, option, NULL};
+	char option[] = "--help";
+	char *command_argv[] = {argc > 1 ? argv[1] : NULL, option, NULL};
 
 	if (argc > 1 && strcmp(argv[1], "run") == 0)
-		return command_run(2, run_argv);
+		return command_run(2, command_argv);
+	if (argc > 1 && strcmp(argv[1], "build") == 0)
+		return command_build(2, command_argv);
 	print_text(STDOUT_FILENO, help);
 	return 0;
 }
@@ -57,8 +61,8 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"run", command_run}, {"doctor", command_doctor}, {"help", command_help}, {"--help", command_help},
-		{"-h", command_help}, {"--version", command_version}, {"version", command_version},
+		{"run", command_run}, {"build", command_build}, {"gdb", command_gdb}, {"doctor", command_doctor}, {"help", command_help},
+		{"--help", command_help}, {"-h", command_help}, {"--version", command_version}, {"version", command_version},
 	};
 
 	if (argc < 2) {

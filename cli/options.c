@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The command line of `pith run`: letters mean what they mean to docker. */
+/* The command lines of `pith run` and `pith build`: letters mean what they mean to docker. */
 #include "cli/options.h"
 
 #include "base/string.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_NET = 256, OPT_ON, OPT_ROOTFS, OPT_TRACE, OPT_JIT, OPT_VERBOSE, OPT_NAME, OPT_RM, OPT_HELP, OPT_CPUS };
+enum { OPT_NET = 256, OPT_ON, OPT_ROOTFS, OPT_TRACE, OPT_JIT, OPT_VERBOSE, OPT_NAME, OPT_RM, OPT_HELP, OPT_CPUS,
+       OPT_DISK, OPT_GDB };
 
 static const struct option long_options[] = {
 	{"publish", required_argument, NULL, 'p'}, {"volume", required_argument, NULL, 'v'},
@@ -21,6 +22,14 @@ static const struct option long_options[] = {
 	{"trace", no_argument, NULL, OPT_TRACE},   {"jit", no_argument, NULL, OPT_JIT},
 	{"verbose", no_argument, NULL, OPT_VERBOSE}, {"name", required_argument, NULL, OPT_NAME},
 	{"rm", no_argument, NULL, OPT_RM},	   {"cpus", required_argument, NULL, OPT_CPUS},
+	{"disk", required_argument, NULL, OPT_DISK}, {"gdb", required_argument, NULL, OPT_GDB},
+	{"help", no_argument, NULL, OPT_HELP},	   {NULL, 0, NULL, 0},
+};
+
+static const struct option build_options[] = {
+	{"output", required_argument, NULL, 'o'}, {"env", required_argument, NULL, 'e'},
+	{"workdir", required_argument, NULL, 'w'}, {"memory", required_argument, NULL, 'm'},
+	{"rootfs", required_argument, NULL, OPT_ROOTFS}, {"jit", no_argument, NULL, OPT_JIT},
 	{"help", no_argument, NULL, OPT_HELP},	   {NULL, 0, NULL, 0},
 };
 
@@ -79,12 +88,13 @@ static int add_env(struct run_options *o, char *value)
 	return 0;
 }
 
-static int set_platform(const char *value)
+static int set_disk(struct run_options *o, char *value)
 {
-	if (strcmp(value, "process") == 0)
-		return 0;
-	report_line("--on %s is not there yet; use --on process", value);
-	return -1;
+	if (o->tender.disk_path) {
+		report_line("--disk is given twice; an instance has one disk");
+		return -1;
+	}
+	return disk_parse(value, &o->tender) ? wrong("--disk", value, "FILE[:ro]") : 0;
 }
 
 static int set_workdir(struct run_options *o, const char *value)
@@ -93,6 +103,16 @@ static int set_workdir(struct run_options *o, const char *value)
 		return wrong("-w", value, "an absolute directory");
 	o->tender.cwd = value;
 	return 0;
+}
+
+static int set_gdb(struct run_options *o, const char *value)
+{
+	o->tender.gdb = true;
+	if (strcmp(value, "0") == 0) {
+		o->tender.gdb_port = 0;
+		return 0;
+	}
+	return port_parse(value, &o->tender.gdb_port) ? wrong("--gdb", value, "a port, 1 to 65535, or 0 for any") : 0;
 }
 
 static int option_take(struct run_options *o, int option, char *value)
@@ -108,7 +128,14 @@ static int option_take(struct run_options *o, int option, char *value)
 		return net_parse(value, &o->tender.net)
 			       ? wrong("--net", value, "user, none or tap=NAME[,ip=CIDR][,gw=IP][,mac=MAC][,mtu=N]")
 			       : 0;
-	case OPT_ON: return set_platform(value);
+	case OPT_ON:
+		return platform_parse(value, &o->on, &o->tender)
+			       ? wrong("--on", value, "process, kvm, or qemu[:microvm|:q35][,accel=kvm|tcg]")
+			       : 0;
+	case OPT_DISK: return set_disk(o, value);
+	case OPT_GDB: return set_gdb(o, value);
+	case 'o': o->output = value; return 0;
+	case 'C':
 	case OPT_ROOTFS: o->rootfs = value; return 0;
 	case OPT_TRACE: o->tender.trace = true; return 0;
 	case OPT_JIT: o->tender.jit = true; return 0;
@@ -121,13 +148,17 @@ static int option_take(struct run_options *o, int option, char *value)
 		report_line("-d is not there yet; run it in the background of the shell: pith run ... &");
 		return -1;
 	default:
-		report_line("an option is unknown or lacks its value; `pith run --help` lists them");
+		report_line("an option is unknown or lacks its value; `pith help run` and `pith help build` list them");
 		return -1;
 	}
 }
 
 static int options_agree(const struct run_options *o)
 {
+	if (o->tender.gdb && o->tender.gdb_port == 0 && o->on == ON_QEMU) {
+		report_line("QEMU takes no port 0; choose one: --gdb 1234");
+		return -1;
+	}
 	if (o->tender.publish_count && o->tender.net.mode != NET_USER) {
 		report_line("-p works with --net user only; leave out -p or --net");
 		return -1;
@@ -135,23 +166,25 @@ static int options_agree(const struct run_options *o)
 	return 0;
 }
 
-int options_parse(int argc, char **argv, struct run_options *out)
+/* '+': stop at PROGRAM, whose options are its own. */
+int options_parse(enum options_of of, int argc, char **argv, struct run_options *out)
 {
+	const bool build = of == OPTIONS_BUILD;
 	int option;
 
 	*out = (struct run_options){
-		.tender = {.cwd = "/", .hostname = "pith", .memory_bytes = UINT64_MAX, .pack_fd = -1, .net = {.mode = NET_USER}}};
+		.tender = {.hostname = "pith", .memory_bytes = UINT64_MAX, .on_machine = "microvm", .net = {.mode = NET_USER}}};
 	opterr = 0; /* one voice: ours */
 	optind = 0;
-	/* '+': stop at PROGRAM, whose options are its own. */
-	while ((option = getopt_long(argc, argv, "+p:v:e:w:m:d", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, build ? "+o:e:w:m:C:" : "+p:v:e:w:m:d", build ? build_options : long_options,
+				     NULL)) != -1)
 		if (option_take(out, option, optarg) != 0)
 			return -1;
 	out->program = optind;
 	if (out->help)
 		return 0;
 	if (optind >= argc) {
-		report_line("no program is given; try: pith run [options] PROGRAM [ARGS...]");
+		report_line("no program is given; try: pith %s [options] PROGRAM [ARGS...]", argv[0]);
 		return -1;
 	}
 	return options_agree(out);

@@ -44,3 +44,6 @@ struct pack {
  * 0, or -1 with the reason reported.
  */
 int pack_open(const struct program *p, const char *rootfs, struct pack *out);
+
+/* The empty directory alone, for who has a pack already; -1: none. */
+int pack_empty_dir(void);

@@ -159,8 +159,7 @@ static void tree_fill(struct tree *t, const struct program *p, struct progress *
 	pack_add_closures(t);
 }
 
-/* A file without a name where the file system can do that: who is killed half-way leaves nothing behind. */
-static int half_open(const char *file, char tmp[PACK_PATH_MAX], bool *named)
+int half_open(const char *file, char tmp[PACK_PATH_MAX], bool *named)
 {
 	int fd;
 
@@ -176,8 +175,7 @@ static int half_open(const char *file, char tmp[PACK_PATH_MAX], bool *named)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A rename makes it appear whole or not at all. */
-static int half_finish(int fd, const char *tmp, bool named, const char *file)
+int half_finish(int fd, const char *tmp, bool named, const char *file)
 {
 	char proc[32];
 
@@ -189,6 +187,12 @@ static int half_finish(int fd, const char *tmp, bool named, const char *file)
 			return -errno;
 	}
 	return rename(tmp, file) == 0 || (!named && errno == ENOENT) ? 0 : -errno;
+}
+
+void half_drop(const char *tmp, bool named)
+{
+	if (named)
+		unlink(tmp);
 }
 
 static int pack_make(const struct program *p, const char *rootfs, const char *file)
@@ -210,8 +214,8 @@ static int pack_make(const struct program *p, const char *rootfs, const char *fi
 	if (!err)
 		err = half_finish(fd, tmp, named, file);
 	close(fd);
-	if (err && named)
-		unlink(tmp);
+	if (err)
+		half_drop(tmp, named);
 	return err;
 }
 
@@ -281,4 +285,11 @@ int pack_open(const struct program *p, const char *rootfs, struct pack *out)
 	if (err)
 		report_line("packing %s into %s failed: %s", p->path, dir, report_errno(err));
 	return err ? -1 : 0;
+}
+
+int pack_empty_dir(void)
+{
+	char dir[CACHE_DIR_MAX];
+
+	return cache_dir(dir) == 0 ? empty_dir_open(dir) : -1;
 }

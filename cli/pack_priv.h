@@ -94,3 +94,19 @@ struct input_record {
 };
 /* Whether all inputs in [p, p+n) are as they were; bytes are not trusted. */
 bool inputs_current(const uint8_t *p, size_t n);
+
+/* ---- files (pack_cache.c, pack_write.c) ---- */
+
+/*
+ * Begin a file that will stand at `file` (with a slash in it): without a name where the file system can do that, so who is
+ * killed half-way leaves nothing behind. Returns a descriptor, or negative errno; tmp and *named are for the two below.
+ */
+int half_open(const char *file, char tmp[PACK_PATH_MAX], bool *named);
+/* A rename makes it appear whole or not at all. 0 or negative errno. */
+int half_finish(int fd, const char *tmp, bool named, const char *file);
+/* Instead of that, or when it failed. */
+void half_drop(const char *tmp, bool named);
+
+int write_all(int fd, const void *buf, size_t n, uint64_t off);
+/* Copy size bytes of `in` to offset off; what the file has become short of stays a hole. */
+int copy_range(int in, int fd, uint64_t off, uint64_t size);

@@ -125,7 +125,7 @@ bool inputs_current(const uint8_t *p, size_t n)
 	return true;
 }
 
-static int write_all(int fd, const void *buf, size_t n, uint64_t off)
+int write_all(int fd, const void *buf, size_t n, uint64_t off)
 {
 	const char *p = buf;
 
@@ -143,8 +143,7 @@ static int write_all(int fd, const void *buf, size_t n, uint64_t off)
 	return 0;
 }
 
-/* Copy size bytes of `in` to offset off; what the file has become short of stays a hole. */
-static int copy_range(int in, int fd, uint64_t off, uint64_t size)
+int copy_range(int in, int fd, uint64_t off, uint64_t size)
 {
 	loff_t from = 0, to = (loff_t)off;
 

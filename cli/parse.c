@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
 #define MEMORY_MIN (1ULL << 20)
 
@@ -188,5 +189,72 @@ int size_parse(const char *s, uint64_t *out)
 	if (!number_parse(s, end, 1, UINT64_MAX >> shift, &v) || v << shift < MEMORY_MIN)
 		return -EINVAL;
 	*out = v << shift;
+	return 0;
+}
+
+int port_parse(const char *s, uint16_t *out)
+{
+	uint64_t v;
+
+	if (!number_parse(s, s + strlen(s), 1, 65535, &v))
+		return -EINVAL;
+	*out = (uint16_t)v;
+	return 0;
+}
+
+int disk_parse(char *s, struct tender_config *out)
+{
+	size_t n = strlen(s);
+	bool read_only = n >= 3 && strcmp(s + n - 3, ":ro") == 0;
+
+	if (read_only || (n >= 3 && strcmp(s + n - 3, ":rw") == 0))
+		n -= 3;
+	if (n == 0)
+		return -EINVAL;
+	s[n] = 0;
+	out->disk_path = s;
+	out->disk_read_only = read_only;
+	return 0;
+}
+
+/* The word that [s, s+n) is, of those that there are; NULL: none. */
+static const char *word_of(const char *s, size_t n, const char *const words[2])
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (strlen(words[i]) == n && memcmp(s, words[i], n) == 0)
+			return words[i];
+	return NULL;
+}
+
+int platform_parse(const char *s, enum on_platform *on, struct tender_config *out)
+{
+	static const char *const machines[] = {"microvm", "q35"}, *const accels[] = {"kvm", "tcg"};
+	const char *machine = machines[0], *accel = NULL;
+
+	if (strcmp(s, "process") == 0 || strcmp(s, "kvm") == 0) {
+		*on = *s == 'p' ? ON_PROCESS : ON_KVM;
+		return 0;
+	}
+	if (strncmp(s, "qemu", 4) != 0)
+		return -EINVAL;
+	s += 4;
+	if (*s == ':') {
+		size_t n = strcspn(++s, ",");
+
+		machine = word_of(s, n, machines);
+		s += n;
+	}
+	if (strncmp(s, ",accel=", 7) == 0) {
+		s += 7;
+		accel = word_of(s, strlen(s), accels);
+		if (!accel)
+			return -EINVAL;
+		s += strlen(s);
+	}
+	if (*s || !machine)
+		return -EINVAL;
+	*on = ON_QEMU;
+	out->on_machine = machine;
+	out->on_accel = accel;
 	return 0;
 }

@@ -38,11 +38,16 @@ struct tender_config {
 	const char *hostname;
 	char *const *argv; /* NULL-ended, argv[0] as the user typed it */
 	char *const *env;  /* NULL-ended */
-	int pack_fd;
-	uint64_t pack_size;
-	int empty_fd; /* a directory that nobody but the user can put anything into, and nobody does: the cage's root */
+	int empty_fd; /* a directory that nobody but the user can put anything into, and nobody does: the root of who holds the instance */
 	uint64_t memory_bytes; /* UINT64_MAX: none */
 	bool trace, jit, verbose;
+	const char *on_machine; /* platform_qemu: its -M, "microvm" or "q35" */
+	const char *on_accel;	/* platform_qemu: its -accel, "kvm" or "tcg"; NULL: as the host allows */
+	const char *disk_path;	/* NULL: none */
+	bool disk_read_only;
+	bool gdb;	   /* nothing runs until a debugger has come to gdb_port of 127.0.0.1 (0: any), no address is random */
+	uint16_t gdb_port;
+	uint64_t gdb_auxv[6][2]; /* AT_* and value: what the program's will be; ends with AT_NULL */
 	struct net_config net;
 	unsigned publish_count;
 	const char *publish[PUBLISH_MAX]; /* [HOSTIP:]HOSTPORT:PORT[/udp], checked */

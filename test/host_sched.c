@@ -146,10 +146,15 @@ uint32_t plat_wait(uint32_t want, uint64_t deadline_ns)
 	return 0;
 }
 
+static struct boot_info boot = {.magic = BOOT_MAGIC, .version = BOOT_VERSION, .size = sizeof(boot)};
+
+void host_boot_flags(uint32_t flags)
+{
+	boot.flags = flags;
+}
+
 /* An instance without a network interface: sock_init brings up the loopback. */
 const struct boot_info *plat_boot(void)
 {
-	static const struct boot_info boot = {.magic = BOOT_MAGIC, .version = BOOT_VERSION, .size = sizeof(boot)};
-
 	return &boot;
 }

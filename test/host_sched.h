@@ -20,3 +20,6 @@ unsigned host_sched_meanwhile_left(void);
 void host_sched_link(struct sim_link *l);
 /* Sleeps since the reset. */
 unsigned host_sched_sleeps(void);
+
+/* enum boot_flag of plat_boot(); 0 at first. */
+void host_boot_flags(uint32_t flags);

@@ -6,7 +6,8 @@ deps:
 # What is bound to the processor or the program's memory is replaced by test/host_*.c.
 TEST_SKIP := $(wildcard os/mm/*.c os/sched/*.c os/vm/*.c os/load/*.c os/linux/*.c) base/string.c
 TEST_SRCS := $(filter-out $(TEST_SKIP),$(filter %.c,$(call srcs,$(TEST_MODULES)))) $(wildcard test/host_*.c) \
-	tender/net/frames.c tender/net/policy.c tender/net/seal.c
+	tender/net/frames.c tender/net/policy.c tender/net/seal.c \
+	$(addprefix tender/kvm/ninep,.c _ask.c _fid.c _file.c _path.c)
 TEST_OBJS := $(patsubst %.c,$(B)/test/%.o,$(TEST_SRCS))
 UNIT_SRCS := $(wildcard test/unit/*_test.c)
 UNIT_BINS := $(patsubst test/unit/%.c,$(B)/unit/%,$(UNIT_SRCS))
@@ -60,6 +61,13 @@ $(B)/guest/bench/%: bench/%.c
 $(B)/guest/%: test/%.c
 	@mkdir -p $(@D)
 	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
+
+# gdb_cases.py: the program to be debugged in three kinds.
+GUEST_BINS += $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie
+$(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie: \
+$(B)/guest/integration/debuggee-%pie: test/integration/debuggee.c
+	@mkdir -p $(@D)
+	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIE -$*pie -pthread -o $@ $<
 
 abi integration hostile: all $(ABI_BINS) $(GUEST_BINS)
 	$(Q)test/run $@

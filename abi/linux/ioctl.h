@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* ioctl numbers of files and terminals, x86-64. Source: the Linux user API, asm-generic/ioctls.h, termbits.h. */
+/* ioctl numbers of files, terminals and disks, x86-64. Source: the Linux user API, asm-generic/ioctls.h, termbits.h, fs.h. */
 #pragma once
 
 #include "base/types.h"
@@ -17,6 +17,11 @@
 #define LX_FIONCLEX 0x5450
 #define LX_FIOCLEX 0x5451
 #define LX_FIOASYNC 0x5452
+#define LX_BLKROGET 0x125e
+#define LX_BLKGETSIZE 0x1260 /* unsigned long: sectors of 512 bytes */
+#define LX_BLKFLSBUF 0x1261
+#define LX_BLKSSZGET 0x1268
+#define LX_BLKGETSIZE64 0x80081272
 
 struct lx_termios {
 	uint32_t c_iflag, c_oflag, c_cflag, c_lflag;

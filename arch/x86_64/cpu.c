@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* FPU state by XSAVE, and the first stack of a thread. */
+/*
+ * FPU state by XSAVE, or by FXSAVE where the processor (or who runs it) has no more; and the first stack of a thread.
+ * The FXSAVE area is XSAVE's legacy region: a header behind it, written here, makes both one format.
+ */
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/offsets.h"
 #include "base/string.h"
@@ -14,8 +17,14 @@ _Static_assert(offsetof(struct arch_thread, switch_sp) == AT_SWITCH_SP, "entry.S
 
 void arch_thread_begin(void);
 
+#define FXSAVE_BYTES 512
+#define HEADER_BYTES 64
+#define MASK_LEGACY 3 /* x87 and SSE */
+#define CPUID_1_OSXSAVE (1U << 27)
+
 static size_t fpu_size;
 static uint64_t fpu_mask;
+static bool have_xsave;
 
 static void cpuid(uint32_t leaf, uint32_t sub, uint32_t out[4])
 {
@@ -26,6 +35,13 @@ void arch_fpu_init(void)
 {
 	uint32_t r[4], lo, hi;
 
+	cpuid(1, 0, r);
+	have_xsave = r[2] & CPUID_1_OSXSAVE;
+	if (!have_xsave) {
+		fpu_mask = MASK_LEGACY;
+		fpu_size = FXSAVE_BYTES + HEADER_BYTES;
+		return;
+	}
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	fpu_mask = ((uint64_t)hi << 32) | lo;
 	cpuid(0xd, 0, r); /* ebx: bytes for the features that XCR0 enables */
@@ -47,15 +63,31 @@ void arch_fpu_reset(void *area)
 	uint32_t mxcsr = 0x1f80; /* SDM vol. 1, 10.2.3: all exceptions masked; XRSTOR takes it from memory always */
 
 	memcpy((char *)area + 24, &mxcsr, sizeof(mxcsr));
+	if (!have_xsave) {
+		uint16_t fcw = 0x37f; /* what XRSTOR would set for a component that is not in the area */
+
+		memcpy(area, &fcw, sizeof(fcw));
+	}
 }
 
 void arch_fpu_save(void *area)
 {
+	if (!have_xsave) {
+		uint64_t mask = MASK_LEGACY;
+
+		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+		memcpy((char *)area + FXSAVE_BYTES, &mask, sizeof(mask));
+		return;
+	}
 	__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)fpu_mask), "d"((uint32_t)(fpu_mask >> 32)) : "memory");
 }
 
 void arch_fpu_load(const void *area)
 {
+	if (!have_xsave) {
+		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+		return;
+	}
 	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)fpu_mask), "d"((uint32_t)(fpu_mask >> 32)) : "memory");
 }
 

@@ -142,7 +142,7 @@ static int map_segment(const struct object *o, const struct elf_segment *s)
 	return err;
 }
 
-static int object_map(struct object *o)
+static int object_map(struct object *o, bool program)
 {
 	uint64_t lo, hi;
 	int err = elf_span(o->seg, o->header.phnum, &lo, &hi);
@@ -152,7 +152,7 @@ static int object_map(struct object *o)
 	if (o->header.type == ELF_EXEC) {
 		if (lo < ADDR_LOW_START || hi > ADDR_LOW_END)
 			return -ENOEXEC;
-	} else if (o->interp[0]) {
+	} else if (o->interp[0] || (program && plat_boot()->flags & BOOT_F_FIXED)) {
 		o->bias = vm_pie_base() - lo;
 	} else {
 		/* An interpreter, or a static PIE: anywhere the whole span is free. */
@@ -303,9 +303,9 @@ static int load_objects(struct object o[2], const struct load_args *a, struct lo
 		if (err)
 			return fail(out, o[0].interp, err);
 	}
-	err = object_map(&o[0]);
+	err = object_map(&o[0], true);
 	if (!err && interp)
-		err = object_map(interp);
+		err = object_map(interp, false);
 	if (err)
 		return fail(out, a->path, err);
 	vm_brk_init(o[0].end);

@@ -80,10 +80,11 @@ static uint8_t class_of[CLASS_MAX_BYTES / 16 + 1]; /* by size in 16-byte units, 
 
 static void heap_init(void)
 {
-	uint64_t r;
+	uint64_t r = 0;
 	unsigned c = 0;
 
-	plat_entropy(&r, sizeof(r));
+	if (!(plat_boot()->flags & BOOT_F_FIXED))
+		plat_entropy(&r, sizeof(r));
 	heap_start = ADDR_OS_HEAP + ALIGN_DOWN(r % RANDOM_BYTES, CHUNK_BYTES);
 	heap_next = heap_start;
 	for (unsigned i = 0; i < CLASSES; i++)

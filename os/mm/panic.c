@@ -33,14 +33,24 @@ void os_printf(const char *fmt, ...)
 	plat_write(BOOT_H_STDERR, &v, 1, PLAT_OFF_STREAM);
 }
 
+/* Inlined: from who broke the promise. Called: one frame more. */
+static void backtrace_here(void)
+{
+	const uint64_t *frame = __builtin_frame_address(0);
+
+	backtrace_print(frame[1], frame[0]);
+}
+
 _Noreturn void assert_failed(const char *file, int line, const char *cond)
 {
 	os_printf("pith: broken promise in the library OS: %s:%d: %s", file, line, cond);
+	backtrace_here();
 	plat_exit(EXIT_OWN_ERROR);
 }
 
 _Noreturn void __stack_chk_fail(void)
 {
 	os_printf("pith: broken promise in the library OS: stack overrun");
+	backtrace_here();
 	plat_exit(EXIT_OWN_ERROR);
 }

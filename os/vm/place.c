@@ -21,11 +21,14 @@
 #define STACK_SPREAD (1UL << 36)
 #define MMAP_SPREAD (1UL << 40)
 #define PIE_SPREAD (1UL << 42)
+_Static_assert(ADDR_FIXED_PIE == ADDR_USER_START + PIE_SPREAD, "what vm_pie_base gives without chance");
 
 uint64_t vm_random(uint64_t below)
 {
 	uint64_t r;
 
+	if (plat_boot()->flags & BOOT_F_FIXED)
+		return 0;
 	plat_entropy(&r, sizeof(r));
 	return ALIGN_DOWN(r % below, PAGE_SIZE);
 }
@@ -133,4 +136,6 @@ void vm_init(void)
 	s->random = r | 1;
 	/* Below any initial stack, its guard gap, and the room that the stack's place varies by. */
 	s->mmap_top = ADDR_USER_END - STACK_SPREAD - (1UL << 32) - VM_STACK_GUARD - vm_random(MMAP_SPREAD);
+	if (plat_boot()->flags & BOOT_F_FIXED)
+		s->mmap_top = ADDR_FIXED_MMAP_TOP;
 }

@@ -44,7 +44,7 @@ void vm_brk_init(uint64_t program_end);
 /* brk(2): the break after the call; the old one when it cannot be moved. */
 uint64_t vm_brk(uint64_t addr);
 
-/* A random page-aligned place for a position-independent program, far from the mmap area. */
+/* A random page-aligned place for a position-independent program, far from the mmap area; with BOOT_F_FIXED always one. */
 uint64_t vm_pie_base(void);
 /* The initial stack, `size` bytes, made resident only as it is touched; not charged. Its top (excluded), or an error. */
 int64_t vm_map_stack(uint64_t size);

@@ -38,6 +38,9 @@ uint64_t dma_phys(const void *p);
 /* The nth device of a virtio type: its index and description. -ENODEV. */
 int device_find(uint32_t virtio_id, unsigned nth, struct exo_device *out);
 
+/* EXO_WAIT (wait.c); a tick that came meanwhile is noted in os_attention. */
+uint64_t exo_sleep(uint64_t tsc);
+
 /* ---- clock.c ---- */
 
 uint64_t clock_tsc(void);

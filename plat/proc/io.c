@@ -10,6 +10,8 @@
 
 #define POLLIN 1
 #define POLLERR_HUP 0x18
+#define S_IFMT 0170000
+#define S_IFBLK 0060000
 
 struct host_pollfd {
 	int32_t fd;
@@ -38,6 +40,8 @@ ssz cage_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
 	if (off == PLAT_OFF_STREAM && !stream_ready(handle))
 		return -EAGAIN;
+	if (handle == BOOT_H_PACK)
+		off += (int64_t)plat_boot()->pack_offset; /* it may stand inside an image */
 	return io(HOST_PREADV2, handle, v, n, off);
 }
 
@@ -56,6 +60,28 @@ struct host_stat {
 	int64_t atime[2], mtime[2], ctime[2], unused[3];
 };
 
+/* The end of a block device, whose size fstat does not tell: by reading one byte, doubling and then halving. */
+static uint64_t block_end(int handle)
+{
+	uint64_t good = 0, bad = 1; /* there are `good` bytes, there are not `bad` */
+	char c;
+	const struct plat_iov v = {&c, 1};
+
+	while (bad < INT64_MAX / 2 && io(HOST_PREADV2, handle, &v, 1, (int64_t)bad - 1) == 1) {
+		good = bad;
+		bad *= 2;
+	}
+	while (bad - good > 1) {
+		uint64_t mid = good + (bad - good) / 2;
+
+		if (io(HOST_PREADV2, handle, &v, 1, (int64_t)mid - 1) == 1)
+			good = mid;
+		else
+			bad = mid;
+	}
+	return good;
+}
+
 int cage_file_info(int handle, struct plat_file_info *out)
 {
 	struct host_stat st;
@@ -64,7 +90,7 @@ int cage_file_info(int handle, struct plat_file_info *out)
 	if (r < 0)
 		return (int)r;
 	*out = (struct plat_file_info){
-		.size = st.size,
+		.size = (st.mode & S_IFMT) == S_IFBLK ? block_end(handle) : st.size,
 		.blocks = st.blocks,
 		.mtime_ns = st.mtime[0] * (int64_t)NS_PER_SEC + st.mtime[1],
 		.ctime_ns = st.ctime[0] * (int64_t)NS_PER_SEC + st.ctime[1],

@@ -111,6 +111,7 @@ static _Noreturn void os_fault(const struct host_ucontext *c, const struct host_
 		  info->signo, info->code, info->addr, c->rip - os_start, c->rip, c->rsp);
 	os_printf("pith: rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx r8 %lx r9 %lx r10 %lx r11 %lx", c->rax,
 		  c->rbx, c->rcx, c->rdx, c->rsi, c->rdi, c->rbp, c->r8, c->r9, c->r10, c->r11);
+	backtrace_print(c->rip, c->rbp);
 	cage_exit(128 + info->signo);
 }
 

@@ -2,6 +2,7 @@
 /* plat.h, forwarded to the platform that was selected. */
 #include "plat/select/select.h"
 
+#include "abi/boot_check.h"
 #include "base/string.h"
 #include "plat/select/entropy.h"
 
@@ -10,32 +11,9 @@ static const struct boot_info *boot;
 
 volatile uint32_t os_attention;
 
-static bool string_in(const struct boot_info *b, uint64_t off)
-{
-	return off < b->size && strnlen((const char *)b + off, b->size - off) < b->size - off;
-}
-
-static bool list_in(const struct boot_info *b, uint64_t off, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		if (!string_in(b, off))
-			return false;
-		off += strlen((const char *)b + off) + 1;
-	}
-	return true;
-}
-
 bool boot_check(const struct boot_info *b, size_t size)
 {
-	if (size < sizeof(*b) || b->magic != BOOT_MAGIC || b->version != BOOT_VERSION || b->size < sizeof(*b) ||
-	    b->size > size || b->volume_count > BOOT_VOLUMES_MAX)
-		return false;
-	if (!string_in(b, b->program_off) || !string_in(b, b->cwd_off) || !string_in(b, b->hostname_off))
-		return false;
-	for (uint32_t i = 0; i < b->volume_count; i++)
-		if (!string_in(b, b->volumes[i].target_off))
-			return false;
-	return list_in(b, b->argv_off, b->argc) && list_in(b, b->env_off, b->envc);
+	return boot_info_ok(b, size);
 }
 
 void plat_select(const struct plat_ops *o, struct boot_info *b)

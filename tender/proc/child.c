@@ -9,16 +9,16 @@
 #include "abi/addr.h"
 #include "abi/proc.h"
 #include "base/string.h"
+#include "tender/gdb/gdb.h"
+#include "tender/image/image.h"
+#include "tender/instance.h"
 #include "tender/jail.h"
 #include "tender/proc/proc_priv.h"
 #include "tender/report.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
@@ -27,63 +27,109 @@
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define HWCAP2_FSGSBASE (1UL << 1)
-#define CAPS_MAX 64
 #define MEMORY_SLACK (16UL << 20) /* the library OS's own data, stacks, the page of the gate */
+#define EXE "/proc/self/exe"
 
-static _Noreturn void cage_fail(const char *what, int err)
+struct cage {
+	const struct instance *instance;
+	struct libos libos;
+	const uint8_t *symbols; /* in the libos's file; NULL: none */
+	uint64_t symbols_bytes;
+	struct layout layout;
+};
+
+/* ---- in the supervisor ---- */
+
+/* The library OS of this program, mapped from this very file. */
+static int own_libos(struct cage *c)
 {
-	report_line("%s: %s; `pith doctor` tells what this host lacks", what, report_errno(err));
-	_exit(EXIT_PITH);
+	struct embedded e;
+	int fd = open(EXE, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		report_line(EXE ": %s; Pith needs /proc", report_errno(errno));
+		return -1;
+	}
+	if (embedded_open(&e) != 0) {
+		report_line("the embedded library OS is damaged; build Pith again");
+		return -1;
+	}
+	c->libos = (struct libos){.file = e.libos, .file_bytes = e.libos_bytes, .file_offset = e.file_offset, .fd = fd};
+	c->symbols = e.symbols;
+	c->symbols_bytes = e.symbols_bytes;
+	return 0;
+}
+
+/* Whether an image holds the very library OS that this program does; only the place of its program headers differs. */
+static bool same_libos(const struct libos *own, const struct image_source *s)
+{
+	size_t after_phoff = offsetof(Elf64_Ehdr, e_shoff), phnum = offsetof(Elf64_Ehdr, e_phnum);
+	size_t after_phnum = phnum + sizeof(Elf64_Half);
+
+	return own->file_bytes <= s->head_bytes && memcmp(own->file, s->head, offsetof(Elf64_Ehdr, e_phoff)) == 0 &&
+	       memcmp(own->file + after_phoff, s->head + after_phoff, phnum - after_phoff) == 0 &&
+	       memcmp(own->file + after_phnum, s->head + after_phnum, own->file_bytes - after_phnum) == 0;
 }
 
 /*
- * A mount namespace with an empty tmpfs would cost 75 us on top of 75 us for the other namespaces, measured, and gives
- * no more: no call that takes a path is granted.
+ * The image's library OS. One of another build is code of whoever made the image. When it is ours, ours is taken: it is
+ * trusted, and its pages are there already.
  */
-static bool root_empty(int empty_fd)
+static int image_libos(struct cage *c, const struct image_source *s)
 {
-	return fchdir(empty_fd) == 0 && chroot(".") == 0;
+	struct image i;
+
+	if (image_check(s->head, s->head_bytes, s->pack_offset + s->pack_size, &i) != IMAGE_GOOD) {
+		report_line("the image was changed while it was started; try again");
+		return -1;
+	}
+	if (own_libos(c) != 0)
+		return -1;
+	if (same_libos(&c->libos, s))
+		return 0;
+	close(c->libos.fd);
+	c->libos = (struct libos){.file = s->head, .file_bytes = s->head_bytes, .fd = s->head_fd, .foreign = true};
+	c->symbols = (const uint8_t *)i.symbols;
+	c->symbols_bytes = i.symbols_bytes;
+	return 0;
 }
 
-static void capabilities_drop(bool own_userns)
+/* The filter goes behind what the supervisor has written. */
+static size_t cage_blob_bytes(const struct boot_info *b)
 {
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
-
-	/* 41 calls, 30 us. In a user namespace of its own the set bounds nothing that means anything outside. */
-	for (unsigned long cap = 0; !own_userns && cap < CAPS_MAX && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
-		;
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &h, none) != 0)
-		cage_fail("the cage's capabilities cannot be dropped", errno);
+	return ALIGN_UP((size_t)b->size, 8UL) + FILTER_MAX * sizeof(struct sock_filter);
 }
 
-/*
- * The library OS keeps to the limit by itself (os/mm/limit.h counts as the host does); this is for a program that has
- * taken it over.
- */
-static void memory_limit(uint64_t bytes)
+static int cage_prepare(struct instance *i)
 {
-	const struct rlimit data = {bytes + MEMORY_SLACK, bytes + MEMORY_SLACK};
+	struct cage *c = calloc(1, sizeof(*c));
 
-	if (bytes < UINT64_MAX - MEMORY_SLACK && setrlimit(RLIMIT_DATA, &data) != 0)
-		cage_fail("the memory limit cannot be set", errno);
+	if (!c) {
+		report_line("no memory for the cage");
+		return -1;
+	}
+	i->own = c;
+	c->instance = i;
+	if ((i->image->head_fd >= 0 ? image_libos(c, i->image) : own_libos(c)) != 0)
+		return -1;
+	if (libos_open(&c->libos) != 0) {
+		report_line("the library OS of the image is not one of this version of Pith; build the image again");
+		return -1;
+	}
+	i->blob->flags |= BOOT_F_MAP_FILES;
+	layout_choose(&c->libos, cage_blob_bytes(i->blob), i->random, &c->layout);
+	return 0;
 }
 
-static void limits_set(const struct tender_config *config)
+/* ---- in the child ---- */
+
+static void files_limit_raise(void)
 {
-	static const struct rlimit zero = {0, 0};
 	struct rlimit files;
 
-	memory_limit(config->memory_bytes);
-
-	setrlimit(RLIMIT_CORE, &zero);
-	setrlimit(RLIMIT_NPROC, &zero);
-	setrlimit(RLIMIT_MEMLOCK, &zero);
 	/* Every open file of a volume is a descriptor. */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
@@ -96,37 +142,29 @@ static void limits_set(const struct tender_config *config)
  * that mean nothing are taken by a descriptor that can do nothing (an empty epoll), for the kernel gives a file from
  * the broker the lowest free number, and that must not look like a handle.
  */
-static void handles_place(const struct cage *c)
+static void handles_place(const struct instance *i)
 {
-	const int from[BOOT_H_FIRST_FREE - BOOT_H_PACK] = {c->config->pack_fd, c->frames_fd, c->broker_fd, -1, -1};
-	int filler = c->broker_fd < 0 ? -1 : fcntl(epoll_create1(0), F_DUPFD, BOOT_H_FIRST_FREE);
+	const int from[BOOT_H_FIRST_FREE - BOOT_H_PACK] = {i->image->pack_fd, i->frames_fd, i->broker_fd, i->disk_fd, -1};
+	int filler = i->broker_fd < 0 ? -1 : fcntl(epoll_create1(0), F_DUPFD, BOOT_H_FIRST_FREE);
 
-	for (unsigned i = 0; i < ARRAY_LEN(from); i++) {
-		int fd = from[i] < 0 ? filler : from[i], to = BOOT_H_PACK + (int)i;
+	for (unsigned k = 0; k < ARRAY_LEN(from); k++) {
+		int fd = from[k] < 0 ? filler : from[k], to = BOOT_H_PACK + (int)k;
 
 		if (fd < 0)
 			close(to);
 		else if (dup2(fd, to) < 0)
-			cage_fail("a descriptor of the cage cannot be placed", errno);
+			jail_fail("a descriptor of the cage cannot be placed", errno);
 	}
 	if (syscall(SYS_close_range, BOOT_H_FIRST_FREE, ~0U, 0) != 0)
-		cage_fail("descriptors cannot be closed (Linux 5.9 or later is needed)", errno);
+		jail_fail("descriptors cannot be closed (Linux 5.9 or later is needed)", errno);
 }
 
-static void die_with_supervisor(int supervisor_fd)
-{
-	struct pollfd p = {.fd = supervisor_fd, .events = POLLIN};
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || poll(&p, 1, 0) != 0)
-		_exit(EXIT_PITH);
-}
-
-static void map_fixed(uint64_t addr, uint64_t size, int prot, int fd, const char *what)
+static void map_fixed(uint64_t addr, uint64_t size, int prot, int fd, uint64_t off)
 {
 	int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
 
-	if (mmap((void *)addr, size, prot, flags, fd, 0) != (void *)addr)
-		cage_fail(what, errno);
+	if (mmap((void *)addr, size, prot, flags, fd, (off_t)off) != (void *)addr)
+		jail_fail("the cage's memory cannot be mapped", errno);
 }
 
 static void gate_map(const struct cage *c)
@@ -139,7 +177,27 @@ static void gate_map(const struct cage *c)
 	}
 	*(uint64_t *)ADDR_GATE = c->layout.image_base + c->libos.gate;
 	if (mprotect((void *)ADDR_GATE, PAGE_SIZE, PROT_READ) != 0)
-		cage_fail("the gate page cannot be protected", errno);
+		jail_fail("the gate page cannot be protected", errno);
+}
+
+/* In the file that the library OS is mapped from. */
+static uint64_t symbols_offset(const struct cage *c)
+{
+	return c->libos.file_offset + (uint64_t)(c->symbols - c->libos.file);
+}
+
+static struct filter_spec spec_of(const struct cage *c, const struct boot_info *b)
+{
+	return (struct filter_spec){
+		.hostcall_start = b->image_base + c->libos.hostcall_start,
+		.hostcall_end = b->image_base + c->libos.hostcall_end,
+		.vdso_start = b->proc.vdso_addr,
+		.vdso_end = b->proc.vdso_addr + b->proc.vdso_size,
+		.volumes = c->instance->config->volume_count != 0,
+		.disk = c->instance->disk_fd >= 0,
+		.clock = b->proc.vdso_size == 0,
+		.thread_pointer = !b->have_fsgsbase,
+	};
 }
 
 static void blob_finish(const struct cage *c, struct boot_info *b)
@@ -152,29 +210,24 @@ static void blob_finish(const struct cage *c, struct boot_info *b)
 	vdso_locate(&v);
 	b->image_base = l->image_base;
 	b->image_size = c->libos.size;
-	if (c->config->pack_fd >= 0) {
-		b->pack_addr = l->pack_addr;
-		b->pack_size = c->config->pack_size;
-		b->flags |= BOOT_F_PACK_MAPPED;
+	b->pack_addr = l->pack_addr;
+	b->flags |= BOOT_F_PACK_MAPPED;
+	if (c->symbols) {
+		b->symbols_addr = l->symbols_addr + (symbols_offset(c) & PAGE_MASK);
+		b->symbols_size = c->symbols_bytes;
 	}
 	b->proc.vdso_addr = v.vdso_addr;
 	b->proc.vdso_size = v.vdso_size;
 	b->proc.vvar_addr = v.vvar_addr;
 	b->proc.vvar_size = v.vvar_size;
 	b->have_fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
-	spec = (struct filter_spec){
-		.hostcall_start = l->image_base + c->libos.hostcall_start,
-		.hostcall_end = l->image_base + c->libos.hostcall_end,
-		.vdso_start = v.vdso_addr,
-		.vdso_end = v.vdso_addr + v.vdso_size,
-		.volumes = c->config->volume_count != 0,
-		.clock = v.vdso_size == 0,
-		.thread_pointer = !b->have_fsgsbase,
-	};
+	spec = spec_of(c, b);
 	filter_compile(&spec, &f);
+	b->proc.filter_off = ALIGN_UP(b->size, 8U);
 	b->proc.filter_len = f.len;
+	b->size = (uint32_t)cage_blob_bytes(b);
 	memcpy((uint8_t *)b + b->proc.filter_off, f.insn, f.len * sizeof(f.insn[0]));
-	if (c->config->verbose) {
+	if (c->instance->config->verbose) {
 		char names[512];
 
 		filter_describe(&spec, names, sizeof(names));
@@ -185,19 +238,22 @@ static void blob_finish(const struct cage *c, struct boot_info *b)
 static void memory_build(const struct cage *c)
 {
 	const struct layout *l = &c->layout;
+	const struct image_source *s = c->instance->image;
 	struct boot_info *b = (struct boot_info *)l->blob_addr;
-	int err = libos_map(&c->libos, l->image_base, c->exe_fd);
+	int err = libos_map(&c->libos, l->image_base);
 
 	if (err)
-		cage_fail("the library OS cannot be mapped", err);
-	map_fixed(l->blob_addr, l->blob_size, PROT_READ | PROT_WRITE, -1, "the boot information cannot be mapped");
-	map_fixed(l->stack_top - CAGE_STACK_BYTES, CAGE_STACK_BYTES, PROT_READ | PROT_WRITE, -1,
-		  "the cage's stack cannot be mapped");
-	if (c->config->pack_fd >= 0)
-		map_fixed(l->pack_addr, c->config->pack_size, PROT_READ, c->config->pack_fd,
-			  "the packed files cannot be mapped");
+		jail_fail("the library OS cannot be mapped", err);
+	map_fixed(l->blob_addr, l->blob_size, PROT_READ | PROT_WRITE, -1, 0);
+	map_fixed(l->stack_top - CAGE_STACK_BYTES, CAGE_STACK_BYTES, PROT_READ | PROT_WRITE, -1, 0);
+	if (c->symbols) {
+		uint64_t off = ALIGN_DOWN(symbols_offset(c), PAGE_SIZE);
+
+		map_fixed(l->symbols_addr, symbols_offset(c) + c->symbols_bytes - off, PROT_READ, c->libos.fd, off);
+	}
+	map_fixed(l->pack_addr, s->pack_size, PROT_READ, s->pack_fd, s->pack_offset);
 	gate_map(c);
-	memcpy(b, c->blob, c->blob->size);
+	memcpy(b, c->instance->blob, c->instance->blob->size);
 	blob_finish(c, b);
 }
 
@@ -220,33 +276,71 @@ static void rseq_forget(void)
 		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 }
 
+/*
+ * A library OS seals itself last of all. One that is not ours is not asked: this filter lies below the one that it
+ * installs, and grants no more but what a process may do to itself.
+ */
+static void seal_early(const struct cage *c)
+{
+	struct filter_spec spec = spec_of(c, (const struct boot_info *)c->layout.blob_addr);
+	struct filter f;
+	struct sock_fprog prog = {.filter = f.insn};
+
+	spec.start = true;
+	filter_compile(&spec, &f);
+	prog.len = (unsigned short)f.len;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) != 0)
+		jail_fail("the seccomp filter is refused", errno);
+}
+
+/* Stops until the supervisor's debugger lets us go on. */
+static void tracer_await(void)
+{
+	int err = gdb_ptrace_me();
+
+	if (err)
+		jail_fail("the host refuses to trace the cage (sysctl kernel.yama.ptrace_scope below 3 is needed)", err);
+	__asm__ volatile("int3");
+}
+
 static _Noreturn void cage_main(struct cage *c, bool own_userns)
 {
+	const struct instance *i = c->instance;
+	uint64_t memory = i->config->memory_bytes;
+
 	setsid();
 	memory_build(c);
-	root_empty(c->config->empty_fd); /* best effort: the filter grants no call that takes a path */
-	die_with_supervisor(c->supervisor_fd);
-	handles_place(c);
-	limits_set(c->config);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		cage_fail("no_new_privs is refused", errno);
-	capabilities_drop(own_userns);
-	/* After the last change of credentials, which clears it. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	jail_root_empty(i->config->empty_fd); /* best effort: the filter grants no call that takes a path */
+	jail_die_with(i->supervisor_fd);
+	handles_place(i);
+	files_limit_raise();
+	/*
+	 * The library OS keeps to the limit by itself (os/mm/limit.h counts as the host does); this is for a program that has
+	 * taken it over.
+	 */
+	jail_drop(own_userns, memory < UINT64_MAX - MEMORY_SLACK ? memory + MEMORY_SLACK : UINT64_MAX);
 	rseq_forget();
+	if (i->config->gdb)
+		tracer_await();
+	if (c->libos.foreign)
+		seal_early(c);
 	jump(c->layout.image_base + c->libos.entry, c->layout.blob_addr, c->layout.stack_top);
 }
 
-pid_t cage_start(struct cage *c, int *pidfd)
+static pid_t cage_start(struct instance *i, int *pidfd)
 {
-	static const uint64_t flags[] = {CLONE_NEWUSER | CLONE_NEWPID, CLONE_NEWPID, 0};
-	pid_t pid = -EPERM;
+	bool own_userns = false;
+	pid_t pid = jail_clone(pidfd, &own_userns);
 
-	for (unsigned i = 0; i < ARRAY_LEN(flags) && pid < 0; i++) {
-		pid = process_clone(flags[i], pidfd);
-		if (pid == 0)
-			cage_main(c, flags[i] & CLONE_NEWUSER);
-	}
+	if (pid == 0)
+		cage_main(i->own, own_userns);
 	return pid;
 }
+
+const struct platform platform_process = {
+	.name = "process",
+	.boot_platform = BOOT_PLAT_PROC,
+	.gdb = PLATFORM_GDB_TRACED,
+	.prepare = cage_prepare,
+	.start = cage_start,
+};

@@ -17,6 +17,7 @@
 
 #include <linux/audit.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 /* ---- the table ---- */
@@ -29,10 +30,12 @@ enum check {
 	MMAP_FL, /* fixed, and nothing but private, shared, anonymous, no reserve, populate; never shared anonymous */
 	MMAP_FD, /* -1, the pack, or a file that the broker sent */
 	OPENED,	 /* a file that the broker sent */
+	STORED,	 /* a file that the broker sent, or the disk */
 	ADVICE,	 /* gives pages back or chooses their size; nothing else */
 	ZERO,	 /* low half is 0 */
 	POLL_N,	 /* at most 8 */
-	FS_CODE	 /* ARCH_SET_FS, ARCH_GET_FS */
+	FS_CODE, /* ARCH_SET_FS, ARCH_GET_FS */
+	SEALING	 /* PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS */
 };
 
 #define ARGS_MAX 6
@@ -40,11 +43,14 @@ enum check {
 struct grant {
 	const char *name;
 	uint32_t nr;
-	enum { ALWAYS, VOLUMES, NO_CLOCK, NO_FSGSBASE } when;
+	enum { ALWAYS, VOLUMES, STORAGE, NO_CLOCK, NO_FSGSBASE, START } when;
 	enum check arg[ARGS_MAX + 1]; /* arg[0] for the first; END: not looked at */
 };
 
-/* Most frequent first: each row costs those behind it one comparison. */
+/*
+ * Most frequent first: each row costs those behind it one comparison. Of two rows for one call the first that is granted
+ * decides. START: what abi/proc.h lets a library OS do to itself until it is sealed.
+ */
 static const struct grant grants[] = {
 	{"pwritev2", SYS_pwritev2, ALWAYS, {[5] = ZERO}},
 	{"preadv2", SYS_preadv2, ALWAYS, {[5] = ZERO}},
@@ -53,24 +59,32 @@ static const struct grant grants[] = {
 	{"setitimer", SYS_setitimer, ALWAYS, {END}},
 	{"madvise", SYS_madvise, ALWAYS, {ADDR, LENGTH, ADVICE}},
 	{"mmap", SYS_mmap, ALWAYS, {ADDR, LENGTH, PROT, MMAP_FL, MMAP_FD}},
+	{"munmap", SYS_munmap, START, {END}},
+	{"mprotect", SYS_mprotect, START, {[2] = PROT}},
 	{"munmap", SYS_munmap, ALWAYS, {ADDR, LENGTH}},
 	{"mprotect", SYS_mprotect, ALWAYS, {ADDR, LENGTH, PROT}},
 	{"arch_prctl", SYS_arch_prctl, NO_FSGSBASE, {FS_CODE}},
 	{"clock_gettime", SYS_clock_gettime, NO_CLOCK, {END}},
 	{"recvmsg", SYS_recvmsg, VOLUMES, {END}},
-	{"fsync", SYS_fsync, VOLUMES, {OPENED}},
-	{"fstat", SYS_fstat, VOLUMES, {OPENED}},
+	{"fsync", SYS_fsync, STORAGE, {STORED}},
+	{"fstat", SYS_fstat, STORAGE, {STORED}},
 	{"ftruncate", SYS_ftruncate, VOLUMES, {OPENED}},
 	{"close", SYS_close, VOLUMES, {OPENED}},
 	{"exit_group", SYS_exit_group, ALWAYS, {END}},
+	{"rt_sigaction", SYS_rt_sigaction, START, {END}},
+	{"rt_sigprocmask", SYS_rt_sigprocmask, START, {END}},
+	{"sigaltstack", SYS_sigaltstack, START, {END}},
+	{"prctl", SYS_prctl, START, {SEALING}},
 };
 
 static bool granted(const struct grant *g, const struct filter_spec *s)
 {
 	switch (g->when) {
 	case VOLUMES: return s->volumes;
+	case STORAGE: return s->volumes || s->disk;
 	case NO_CLOCK: return s->clock;
 	case NO_FSGSBASE: return s->thread_pointer;
+	case START: return s->start;
 	case ALWAYS: break;
 	}
 	return true;
@@ -117,12 +131,14 @@ static void check_mmap_flags(struct filter *f, unsigned i)
 	bpf_need_no_bits(f, MAP_SHARED);
 }
 
-static void check_fd(struct filter *f, unsigned i, bool also_none_and_pack)
+static void check_fd(struct filter *f, unsigned i, enum check c)
 {
 	bpf_load(f, BPF_ARG_LO(i));
-	if (also_none_and_pack) {
+	if (c == MMAP_FD) {
 		bpf_jump(f, BPF_JEQ, UINT32_MAX, 3, 0);
 		bpf_jump(f, BPF_JEQ, BOOT_H_PACK, 2, 0);
+	} else if (c == STORED) {
+		bpf_jump(f, BPF_JEQ, BOOT_H_DISK, 2, 0);
 	}
 	bpf_need_min(f, BOOT_H_FIRST_FREE);
 	bpf_need_max(f, INT32_MAX);
@@ -148,8 +164,9 @@ static void check_argument(struct filter *f, enum check c, unsigned i)
 		break;
 	case PROT: check_prot(f, i); break;
 	case MMAP_FL: check_mmap_flags(f, i); break;
-	case MMAP_FD: check_fd(f, i, true); break;
-	case OPENED: check_fd(f, i, false); break;
+	case MMAP_FD:
+	case STORED:
+	case OPENED: check_fd(f, i, c); break;
 	case ADVICE: check_advice(f, i); break;
 	case ZERO:
 		bpf_load(f, BPF_ARG_LO(i));
@@ -165,6 +182,11 @@ static void check_argument(struct filter *f, enum check c, unsigned i)
 		bpf_load(f, BPF_ARG_LO(i));
 		bpf_jump(f, BPF_JEQ, 0x1002, 1, 0); /* ARCH_SET_FS */
 		bpf_need_equal(f, 0x1003);		    /* ARCH_GET_FS */
+		break;
+	case SEALING:
+		bpf_load(f, BPF_ARG_LO(i));
+		bpf_jump(f, BPF_JEQ, PR_SET_SECCOMP, 1, 0);
+		bpf_need_equal(f, PR_SET_NO_NEW_PRIVS);
 		break;
 	}
 }

@@ -2,8 +2,8 @@
 /*
  * Where things stand in the cage: random places in the first 2^40 bytes of the OS region, the host's vDSO.
  *
- *   image | boot blob | guard page | stack | …            in the lower half
- *   packed files                                          in the upper half
+ *   image | boot blob | guard page | stack | guard page | symbols    in the lower half
+ *   packed files                                                     in the upper half
  */
 #include "abi/addr.h"
 #include "base/bytes.h"
@@ -35,6 +35,7 @@ void layout_choose(const struct libos *l, size_t blob_bytes, const uint8_t rando
 	out->blob_addr = base + l->size;
 	out->blob_size = ALIGN_UP(blob_bytes, PAGE_SIZE);
 	out->stack_top = out->blob_addr + out->blob_size + PAGE_SIZE + CAGE_STACK_BYTES;
+	out->symbols_addr = out->stack_top + PAGE_SIZE;
 	out->pack_addr = ADDR_OS_START + HALF_BLOCK + random_offset(random + 8);
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The library OS embedded in this program: reading it, mapping it into the cage.
+ * The library OS of an image, or the one in this program: reading it, mapping it into the cage.
  *
- * The image is our own build product, so a fault in it is a broken build; it is read with bounds nevertheless.
  * True after libos_map: no page of the image is writable and executable; text comes from the page cache.
  */
 #include "abi/image.h"
@@ -12,17 +11,11 @@
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-extern const uint8_t libos_image[], libos_image_end[];
-extern const char __ehdr_start[] __attribute__((visibility("hidden"))); /* the linker's: this program's first byte */
-
-static int image_open(struct elf_file *f)
+static int image_open(const struct libos *l, struct elf_file *f)
 {
-	return elf_file_open(libos_image, (size_t)(libos_image_end - libos_image), f);
+	return elf_file_open(l->file, l->file_bytes, f);
 }
 
 static int segments_read(const struct elf_file *f, struct elf_segment *s)
@@ -36,7 +29,18 @@ static int segments_read(const struct elf_file *f, struct elf_segment *s)
 	return 0;
 }
 
-int libos_open(struct libos *out)
+#define SIZE_MAX_BYTES (1UL << 30) /* in memory; ours has 0.4 MiB */
+
+/* Nothing may be written and executed, and it must not reach beyond the part of the OS region that it stands in. */
+static bool segments_ok(const struct elf_segment *s, unsigned n, uint64_t size)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (s[i].type == ELF_LOAD && (s[i].flags & ELF_W) && (s[i].flags & ELF_X))
+			return false;
+	return size <= SIZE_MAX_BYTES;
+}
+
+int libos_open(struct libos *l)
 {
 	struct elf_segment s[ELF_SEGMENTS_MAX];
 	struct image_export e;
@@ -45,7 +49,8 @@ int libos_open(struct libos *out)
 	size_t note_size;
 	const void *note;
 
-	if (image_open(&f) != 0 || segments_read(&f, s) != 0 || elf_span(s, f.header.phnum, &lo, &hi) != 0 || lo != 0)
+	if (image_open(l, &f) != 0 || segments_read(&f, s) != 0 || elf_span(s, f.header.phnum, &lo, &hi) != 0 || lo != 0 ||
+	    !segments_ok(s, f.header.phnum, hi))
 		return -ENOEXEC;
 	note = elf_file_note(&f, "Pith", IMAGE_EXPORT_NOTE, &note_size);
 	if (!note || note_size < sizeof(e))
@@ -54,31 +59,13 @@ int libos_open(struct libos *out)
 	if (e.magic != IMAGE_EXPORT_MAGIC || e.version != IMAGE_EXPORT_VERSION)
 		return -ENOEXEC;
 	self = (uint64_t)((const uint8_t *)note - f.bytes);
-	*out = (struct libos){
-		.size = hi,
-		.entry = self + (uint64_t)e.proc_entry,
-		.gate = self + (uint64_t)e.gate,
-		.hostcall_start = self + (uint64_t)e.hostcall_start,
-		.hostcall_end = self + (uint64_t)e.hostcall_end,
-	};
-	if (out->entry >= hi || out->gate >= hi || out->hostcall_start >= out->hostcall_end || out->hostcall_end > hi)
+	l->size = hi;
+	l->entry = self + (uint64_t)e.proc_entry;
+	l->gate = self + (uint64_t)e.gate;
+	l->hostcall_start = self + (uint64_t)e.hostcall_start;
+	l->hostcall_end = self + (uint64_t)e.hostcall_end;
+	if (l->entry >= hi || l->gate >= hi || l->hostcall_start >= l->hostcall_end || l->hostcall_end > hi)
 		return -ENOEXEC;
-	return 0;
-}
-
-/* Where the embedded image stands in this program's file; 0: not found (it cannot be at 0). */
-static uint64_t image_file_offset(void)
-{
-	const Elf64_Phdr *ph = (const void *)getauxval(AT_PHDR);
-	/* A static PIE is linked at 0, and has no PT_PHDR that would tell. */
-	uint64_t n = getauxval(AT_PHNUM), bias = (uint64_t)__ehdr_start, addr = (uint64_t)libos_image;
-
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t start = bias + ph[i].p_vaddr;
-
-		if (ph[i].p_type == PT_LOAD && addr >= start && addr - start < ph[i].p_filesz)
-			return ph[i].p_offset + (addr - start);
-	}
 	return 0;
 }
 
@@ -131,30 +118,31 @@ static int relocate(const struct elf_file *f, uint64_t base, uint64_t size)
 	return 0;
 }
 
-static int relro_protect(const struct elf_segment *s, uint64_t base)
+static int relro_protect(const struct elf_segment *s, uint64_t base, uint64_t size)
 {
+	if (s->vaddr > size || s->memsz > size - s->vaddr)
+		return -ENOEXEC;
 	uint64_t start = base + ALIGN_DOWN(s->vaddr, PAGE_SIZE), end = base + ALIGN_DOWN(s->vaddr + s->memsz, PAGE_SIZE);
 
 	return end > start && mprotect((void *)start, end - start, PROT_READ) != 0 ? -errno : 0;
 }
 
-int libos_map(const struct libos *l, uint64_t base, int exe_fd)
+int libos_map(const struct libos *l, uint64_t base)
 {
 	struct elf_segment s[ELF_SEGMENTS_MAX];
-	uint64_t image_off = image_file_offset();
 	struct elf_file f;
 	int err;
 
-	if (!image_off || image_open(&f) != 0 || segments_read(&f, s) != 0)
+	if (image_open(l, &f) != 0 || segments_read(&f, s) != 0)
 		return -ENOEXEC;
 	for (unsigned i = 0; i < f.header.phnum; i++) {
-		err = s[i].type == ELF_LOAD && s[i].memsz ? segment_map(&s[i], base, exe_fd, image_off) : 0;
+		err = s[i].type == ELF_LOAD && s[i].memsz ? segment_map(&s[i], base, l->fd, l->file_offset) : 0;
 		if (err)
 			return err;
 	}
 	err = relocate(&f, base, l->size);
 	for (unsigned i = 0; !err && i < f.header.phnum; i++)
 		if (s[i].type == ELF_GNU_RELRO)
-			err = relro_protect(&s[i], base);
+			err = relro_protect(&s[i], base, l->size);
 	return err;
 }

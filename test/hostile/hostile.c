@@ -9,6 +9,7 @@
  *   int80 NR A0..A2 / enter   the 32-bit entries
  *   odd SEED                  jump to a random place of the library OS with random registers
  *   calls SEED I              random host calls through the I-th instruction
+ *   into OFFSET               call the function OFFSET bytes from the system call entry with (8, 0, 64)
  *   smash SEED                write over random places of the library OS's data, then go on making calls
  */
 #include <setjmp.h>
@@ -277,6 +278,8 @@ int main(int argc, char **argv)
 		mode_own(argc - 2, argv + 2, own_int80);
 	} else if (strcmp(mode, "enter") == 0 && argc > 2) {
 		mode_own(argc - 2, argv + 2, own_sysenter);
+	} else if (strcmp(mode, "into") == 0 && argc > 2) {
+		((void (*)(uintptr_t, uintptr_t, uintptr_t))(gate_entry() + strtoul(argv[2], NULL, 0)))(8, 0, 64);
 	} else if (argc > 2) {
 		seed = strtoul(argv[2], NULL, 0) * 0x9e3779b97f4a7c15UL + 1;
 		if (strcmp(mode, "odd") == 0)

@@ -87,6 +87,23 @@ def attempts(w):
     }
 
 
+def symbols():
+    """Offsets of the library OS's functions."""
+    out = subprocess.run(["nm", BUILD + "/libos.elf"], capture_output=True, text=True, check=True).stdout
+    return {f[2]: int(f[0], 16) for f in map(str.split, out.splitlines()) if len(f) == 3}
+
+
+def forged_image(code, directory):
+    """An image whose library OS begins with other instructions."""
+    at = symbols()["proc_start"]
+    path = directory + "/forged.pith"
+    harness.expect(harness.run_command([harness.PITH, "build", "-o", path, "/bin/true"]))
+    with open(path, "r+b") as f:
+        f.seek(at)  # text stands in the file where it stands in memory
+        f.write(code)
+    return path
+
+
 # What would come back from the host if it had granted the call: a descriptor, a process, an address.
 def granted(r):
     return [line for line in r.out.splitlines() if line.startswith("call ") and int(line.split()[-1]) >= 0]
@@ -118,6 +135,26 @@ def run(report):
                 report.test("hostile/own/" + name, through_own)
         for mode, call in (("int80", [5, "path:" + w.dir + "/secret", 0]), ("int80", [2]), ("enter", [5, "path:x"])):
             report.test("hostile/%s/%s" % (mode, call[0]), lambda: w.check(pith([HOSTILE, mode] + call)))
+        def forged(call):
+            """exit(99) when the host gave something, else the filter's end."""
+            nr, a, b, c = (call + [0, 0, 0])[:4]
+            code = b"\xb8" + nr.to_bytes(4, "little")
+            for op, v in ((b"\xbf", a), (b"\xbe", b), (b"\xba", c)):
+                code += op + v.to_bytes(4, "little")
+            code += bytes.fromhex("0f05 85c0 780c bf63000000 b8e7000000 0f05 bf2a000000 b8e7000000 0f05")
+            with tempfile.TemporaryDirectory() as d:
+                r = harness.run_command([harness.PITH, "run", "--net", "none", forged_image(code, d)])
+            w.check(r)
+            assert r.code == 128 + 31, "the library OS of an image got to the host: %r" % r
+        for name in ("socket", "fork", "memfd_create", "kill", "prctl", "unshare"):
+            report.test("hostile/image/" + name, lambda: forged([SYS[name], 2, 1]))
+
+        def backtrace():
+            at = symbols()
+            r = pith([HOSTILE, "into", at["memset"] - at["arch_gate"]])
+            assert r.code == 128 + 11 and "fault in the library OS" in r.err and " memset+0x" in r.err, r
+        report.test("hostile/a fault in the library OS is told with its place", backtrace)
+
         def limited():
             """1 GiB of private or shared memory, with a limit of 64 MiB."""
             for flags in (0x4032, 0x4031):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* tender/proc/broker: nothing outside of a volume is reached, whatever the request says. */
+/* tender/super/broker: nothing outside of a volume is reached, whatever the request says. */
 #include "abi/broker.h"
-#include "tender/proc/proc_priv.h"
+#include "tender/super/super_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -20,8 +20,8 @@
 #define IP (HOST_START + 0x20)
 #define VDSO 0x7ffff7fc1000ULL
 
-static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, false, false, false};
-static const struct filter_spec large = {HOST_START, HOST_END, 0, 0, true, true, true};
+static const struct filter_spec small = {HOST_START, HOST_END, VDSO, VDSO + 0x2000, .clock = false};
+static const struct filter_spec large = {HOST_START, HOST_END, .volumes = true, .disk = true, .clock = true, .thread_pointer = true};
 
 /* Classic BPF, the part that seccomp takes. Fails the test on a jump or load outside. */
 static uint32_t bpf_run(const struct filter *f, const struct seccomp_data *d)
@@ -201,6 +201,30 @@ static void the_vdso_may_read_the_clock_and_no_more(void **state)
 	assert_int_equal(run(&small, VDSO + 0x3000, SYS_clock_gettime, none), SECCOMP_RET_TRAP);
 }
 
+static void until_the_seal_a_process_may_change_itself(void **state)
+{
+	struct filter_spec s = small;
+
+	(void)state;
+	s.start = true;
+	ALLOWED(&s, SYS_rt_sigaction, 11);
+	ALLOWED(&s, SYS_rt_sigprocmask, 2);
+	ALLOWED(&s, SYS_sigaltstack, 0);
+	ALLOWED(&s, SYS_prctl, 22, 2);
+	ALLOWED(&s, SYS_prctl, 38, 1);
+	TRAPPED(&s, SYS_prctl, 15, 0); /* PR_SET_NAME */
+	ALLOWED(&s, SYS_munmap, 0x550000000000, 1UL << 44);
+	ALLOWED(&s, SYS_mprotect, ADDR_OS_START, 4096, PROT_READ);
+	TRAPPED(&s, SYS_mprotect, ADDR_OS_START, 4096, PROT_WRITE | PROT_EXEC);
+	TRAPPED(&s, SYS_mmap, ADDR_OS_START, 4096, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX, 0);
+	TRAPPED(&s, SYS_socket, 2);
+	TRAPPED(&s, SYS_openat, 0);
+	TRAPPED(&small, SYS_munmap, 0x550000000000, 1UL << 44);
+	s = large;
+	s.start = true; /* the longest program */
+	ALLOWED(&s, SYS_prctl, 22, 2);
+}
+
 static void at_most_sixteen_calls_with_a_usual_processor(void **state)
 {
 	struct filter_spec s = small;
@@ -226,6 +250,7 @@ int main(void)
 		cmocka_unit_test(mappings_are_fixed_and_of_known_files),
 		cmocka_unit_test(grants_follow_the_configuration),
 		cmocka_unit_test(the_vdso_may_read_the_clock_and_no_more),
+		cmocka_unit_test(until_the_seal_a_process_may_change_itself),
 		cmocka_unit_test(at_most_sixteen_calls_with_a_usual_processor),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The values of `pith run` options: what is taken, what is refused. */
+#include "base/string.h"
 #include "cli/options.h"
 #include "cli/parse.h"
 
@@ -100,12 +101,123 @@ static void options_end_at_the_program(void **state)
 	static struct run_options o;
 
 	(void)state;
-	assert_int_equal(options_parse(7, argv, &o), 0);
+	assert_int_equal(options_parse(OPTIONS_RUN, 7, argv, &o), 0);
 	assert_int_equal(o.program, 5);
 	assert_int_equal(o.tender.publish_count, 1);
 	assert_int_equal(o.env_count, 1);
 	assert_string_equal(o.env[0], "A=2");
 	assert_int_equal(o.tender.net.mode, NET_USER);
+}
+
+static void platforms_have_their_variants(void **state)
+{
+	static const char *const bad[] = {"", "proc", "kvm:x", "qemu:", "qemu:pc", "qemux", "qemu,accel=", "qemu,accel=hvf",
+					  "qemu:q35,accel=kvm,", "qemu,accel=kvm:q35", "qemu:q35,", "process,accel=tcg"};
+	struct tender_config c = {.on_machine = "none"};
+	enum on_platform on = ON_QEMU;
+
+	(void)state;
+	assert_int_equal(platform_parse("process", &on, &c), 0);
+	assert_int_equal(on, ON_PROCESS);
+	assert_int_equal(platform_parse("kvm", &on, &c), 0);
+	assert_int_equal(on, ON_KVM);
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(platform_parse(bad[i], &on, &c), -EINVAL);
+	assert_int_equal(on, ON_KVM);
+	assert_string_equal(c.on_machine, "none");
+	assert_int_equal(platform_parse("qemu", &on, &c), 0);
+	assert_int_equal(on, ON_QEMU);
+	assert_string_equal(c.on_machine, "microvm");
+	assert_null(c.on_accel);
+	assert_int_equal(platform_parse("qemu:q35,accel=tcg", &on, &c), 0);
+	assert_string_equal(c.on_machine, "q35");
+	assert_string_equal(c.on_accel, "tcg");
+	assert_int_equal(platform_parse("qemu,accel=kvm", &on, &c), 0);
+	assert_string_equal(c.on_machine, "microvm");
+	assert_string_equal(c.on_accel, "kvm");
+}
+
+static void a_disk_is_a_file_and_perhaps_read_only(void **state)
+{
+	static const struct {
+		const char *text, *path;
+		bool read_only;
+	} good[] = {{"a", "a", false}, {"a:b", "a:b", false}, {"/d/x.img:ro", "/d/x.img", true}, {"x:rw", "x", false},
+		    {"ro", "ro", false}};
+	char text[32];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(good); i++) {
+		struct tender_config c = {.disk_read_only = !good[i].read_only};
+
+		strcpy(text, good[i].text);
+		assert_int_equal(disk_parse(text, &c), 0);
+		assert_string_equal(c.disk_path, good[i].path);
+		assert_int_equal(c.disk_read_only, good[i].read_only);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		struct tender_config c = {.disk_path = NULL};
+
+		strcpy(text, i ? ":ro" : "");
+		assert_int_equal(disk_parse(text, &c), -EINVAL);
+		assert_null(c.disk_path);
+	}
+}
+
+static void a_port_is_a_number(void **state)
+{
+	static const char *const bad[] = {"", "0", "65536", "-1", "1x", " 1"};
+	uint16_t port = 7;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(port_parse(bad[i], &port), -EINVAL);
+	assert_int_equal(port, 7);
+	assert_int_equal(port_parse("65535", &port), 0);
+	assert_int_equal(port, 65535);
+}
+
+static int parse(enum options_of of, const char *line, struct run_options *o)
+{
+	static char text[12][32];
+	char *argv[13] = {NULL};
+	int argc = 0;
+
+	for (; *line; line += strcspn(line, " "), line += *line == ' ', argc++) {
+		str_copy(text[argc], line, MIN(sizeof(text[0]), strcspn(line, " ") + 1));
+		argv[argc] = text[argc];
+	}
+	return options_parse(of, argc, argv, o);
+}
+
+static void what_does_not_go_together_is_refused(void **state)
+{
+	static struct run_options o;
+
+	(void)state;
+	assert_int_equal(parse(OPTIONS_RUN, "run --gdb 0 prog", &o), 0);
+	assert_true(o.tender.gdb);
+	assert_int_equal(parse(OPTIONS_RUN, "run --on kvm --gdb 1234 prog", &o), 0);
+	assert_int_equal(o.tender.gdb_port, 1234);
+	assert_int_equal(parse(OPTIONS_RUN, "run --disk a --disk b prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_RUN, "run --net none -p 1:1 prog", &o), -1);
+}
+
+static void build_takes_only_what_an_image_keeps(void **state)
+{
+	static struct run_options o;
+
+	(void)state;
+	assert_int_equal(parse(OPTIONS_BUILD, "build -o x.pith -C /r -w /d prog -p", &o), 0);
+	assert_string_equal(o.output, "x.pith");
+	assert_string_equal(o.rootfs, "/r");
+	assert_string_equal(o.tender.cwd, "/d");
+	assert_int_equal(o.program, 7);
+	assert_int_equal(parse(OPTIONS_BUILD, "build -p 1:1 prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_BUILD, "build --on kvm prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_BUILD, "build -v /a:/b prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_BUILD, "build", &o), -1);
+	assert_int_equal(parse(OPTIONS_RUN, "run -o x prog", &o), -1);
 }
 
 int main(void)
@@ -117,6 +229,11 @@ int main(void)
 		cmocka_unit_test(net_refuses_the_rest_and_keeps_the_output),
 		cmocka_unit_test(sizes_have_units),
 		cmocka_unit_test(options_end_at_the_program),
+		cmocka_unit_test(platforms_have_their_variants),
+		cmocka_unit_test(a_disk_is_a_file_and_perhaps_read_only),
+		cmocka_unit_test(a_port_is_a_number),
+		cmocka_unit_test(what_does_not_go_together_is_refused),
+		cmocka_unit_test(build_takes_only_what_an_image_keeps),
 	};
 
 	return cmocka_run_group_tests_name("host_parse", tests, NULL, NULL);

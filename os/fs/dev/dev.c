@@ -25,6 +25,11 @@ static const struct inode_ops dev_ops;
 		.inode = {.ops = &dev_ops, .fops = &(fo), .mount = &dev_mount, .mode = LX_S_IFCHR | 0666, .refs = 1},  \
 		.name = (n), .rdev = LX_DEV(major, minor)                                                              \
 	}
+#define DEV_BLK(n, fo, major, minor)                                                                                   \
+	{                                                                                                              \
+		.inode = {.ops = &dev_ops, .fops = &(fo), .mount = &dev_mount, .mode = LX_S_IFBLK | 0660, .refs = 1},  \
+		.name = (n), .rdev = LX_DEV(major, minor)                                                              \
+	}
 #define DEV_LINK(n, t)                                                                                                 \
 	{                                                                                                              \
 		.inode = {.ops = &dev_ops, .mount = &dev_mount, .mode = LX_S_IFLNK | 0777, .refs = 1}, .name = (n),    \
@@ -59,11 +64,17 @@ static struct dev_node nodes[] = {
 	DEV_LINK("stdout", "/proc/self/fd/1"),
 	DEV_LINK("stderr", "/proc/self/fd/2"),
 	DEV_DIR("shm"),
+	DEV_BLK("vda", dev_disk_ops, 254, 0), /* the last: where the instance has no disk, it is left out */
 };
 
 static struct dev_node *dev_node_of(struct inode *i)
 {
 	return CONTAINER_OF(i, struct dev_node, inode);
+}
+
+static size_t dev_node_count(void)
+{
+	return ARRAY_LEN(nodes) - (dev_disk_present() ? 0 : 1);
 }
 
 struct inode *dev_console_inode(int index)
@@ -80,7 +91,7 @@ static int dev_lookup(struct inode *dir, const char *name, struct inode **out)
 {
 	if (dir != &nodes[DEV_ROOT].inode)
 		return -ENOENT;
-	for (size_t i = DEV_LISTED; i < ARRAY_LEN(nodes); i++) {
+	for (size_t i = DEV_LISTED; i < dev_node_count(); i++) {
 		if (!strcmp(nodes[i].name, name)) {
 			*out = inode_get(&nodes[i].inode);
 			return 0;
@@ -154,7 +165,7 @@ static int dev_readdir(struct file *f, uint64_t pos, vfs_dirent_fn fn, void *arg
 {
 	if (f->inode != &nodes[DEV_ROOT].inode)
 		return 0;
-	for (uint64_t i = pos - VFS_DIR_FIRST; i < ARRAY_LEN(nodes) - DEV_LISTED; i++) {
+	for (uint64_t i = pos - VFS_DIR_FIRST; i < dev_node_count() - DEV_LISTED; i++) {
 		const struct dev_node *d = &nodes[DEV_LISTED + i];
 
 		if (!fn(arg, d->name, strlen(d->name), d->inode.ino, LX_DT_OF_MODE(d->inode.mode),

@@ -88,6 +88,10 @@ static int host_file_getattr(struct file *f, struct vfs_stat *out)
 
 static int host_backing(struct file *f, struct file_backing *out)
 {
+	if (!(plat_boot()->flags & BOOT_F_MAP_FILES)) {
+		*out = (struct file_backing){.handle = -1};
+		return 0;
+	}
 	*out = (struct file_backing){.handle = host_handle(f), .shareable = true};
 	return 0;
 }

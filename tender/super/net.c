@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where the cage's frames go: a TAP device, or pith-net, the user-mode network beside the cage.
+ * Where the instance's frames go: a TAP device, or pith-net, the user-mode network beside it.
  *
  * True always: (1) helper_pid is 0 or an unreaped child; (2) a helper that was started holds wire_fd, and ends by itself
- * when the cage's end closes; net_helper_stop is for the impatient.
+ * when the child's end closes; net_helper_stop is for the impatient.
  */
 #include "abi/frames.h"
 #include "abi/usernet.h"
 #include "base/string.h"
+#include "tender/beside.h"
 #include "tender/jail.h"
-#include "tender/proc/proc_priv.h"
 #include "tender/report.h"
+#include "tender/super/super_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,6 @@
 #include <unistd.h>
 
 #define WIRE_SNDBUF (4 << 20) /* 32 messages of FRAMES_MSG_MAX */
-#define PATH_BYTES 4096
 
 static int tap_open(const struct net_config *c)
 {
@@ -65,16 +65,21 @@ static void sndbuf_raise(int fd)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* as much as net.core.wmem_max allows */
 }
 
+void net_init(struct net_host *n)
+{
+	*n = (struct net_host){.child_fd = -1, .wire_fd = -1, .helper_pidfd = -1, .ready_fd = -1};
+}
+
 int net_open(const struct net_config *c, struct net_host *out)
 {
 	int pair[2];
 
-	*out = (struct net_host){.cage_fd = -1, .wire_fd = -1, .helper_pidfd = -1, .ready_fd = -1};
+	net_init(out);
 	if (c->mode == NET_NONE)
 		return 0;
 	if (c->mode == NET_TAP) {
-		out->cage_fd = tap_open(c);
-		return out->cage_fd < 0 ? -1 : 0;
+		out->child_fd = tap_open(c);
+		return out->child_fd < 0 ? -1 : 0;
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
 		report_line("no socket for the network: %s", report_errno(errno));
@@ -82,28 +87,9 @@ int net_open(const struct net_config *c, struct net_host *out)
 	}
 	sndbuf_raise(pair[0]);
 	sndbuf_raise(pair[1]);
-	out->cage_fd = pair[0];
+	out->child_fd = pair[0];
 	out->wire_fd = pair[1];
 	return 0;
-}
-
-/* pith-net beside this program, or where `make install` puts it. */
-static bool helper_find(char path[PATH_BYTES])
-{
-	static const char *const places[] = {"pith-net", "../libexec/pith/pith-net"};
-	ssize_t n = readlink("/proc/self/exe", path, PATH_BYTES - 64);
-	char *slash;
-
-	if (n <= 0)
-		return false;
-	path[n] = 0;
-	slash = strrchr(path, '/');
-	for (unsigned i = 0; slash && i < ARRAY_LEN(places); i++) {
-		str_copy(slash + 1, places[i], 64);
-		if (access(path, X_OK) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* What the caller's group was sent before setsid is pending here: ignoring it discards it. */
@@ -151,11 +137,11 @@ static _Noreturn void helper_exec(const char *path, int wire_fd, int ready_fd, c
 
 int net_helper_start(struct net_host *n, const struct tender_config *c)
 {
-	char path[PATH_BYTES];
+	char path[BESIDE_PATH_MAX];
 	int ready[2];
 	pid_t pid;
 
-	if (!helper_find(path)) {
+	if (!beside_find("pith-net", X_OK, path)) {
 		report_line("pith-net is not installed beside pith; install it, or use --net none");
 		return -1;
 	}

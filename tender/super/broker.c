@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The broker: opens shared host files for the cage (abi/broker.h).
+ * The broker: opens shared host files for the instance (abi/broker.h).
  *
  * Requests are hostile bytes. True always: (1) no path is resolved but by openat2 below a volume's directory, with
  * no symbolic or magic link followed; a change of a name happens in a parent directory opened so, with a last
@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/string.h"
-#include "tender/proc/proc_priv.h"
+#include "tender/super/super_priv.h"
 #include "tender/report.h"
 
 #include <dirent.h>
@@ -31,7 +31,7 @@
 #define MODE_BITS 01777u
 #define TIME_NOW (-1)
 #define TIME_LEAVE (-2)
-#define SERVE_BATCH 64 /* requests before signals and the cage's end are looked at again */
+#define SERVE_BATCH 64 /* requests before signals and the child's end are looked at again */
 
 struct request {
 	struct broker_req req;
@@ -483,7 +483,7 @@ static bool answer_send(int fd, const struct answer *a)
 		h->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(h), &a->fd, sizeof(int));
 	}
-	/* The cage waits for each reply: a full socket means that it does not keep to the protocol. */
+	/* The instance waits for each reply: a full socket means that it does not keep to the protocol. */
 	return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
@@ -518,12 +518,12 @@ bool broker_serve(struct broker *b)
 	return true;
 }
 
-int broker_open(const struct tender_config *c, struct broker *b, int *cage_fd)
+int broker_open(const struct tender_config *c, struct broker *b, int *child_fd)
 {
 	int pair[2];
 
 	*b = (struct broker){.fd = -1};
-	*cage_fd = -1;
+	*child_fd = -1;
 	if (c->volume_count == 0)
 		return 0;
 	for (unsigned i = 0; i < c->volume_count; i++) {
@@ -541,7 +541,7 @@ int broker_open(const struct tender_config *c, struct broker *b, int *cage_fd)
 		report_line("no socket for volumes: %s", report_errno(errno));
 		return -1;
 	}
-	*cage_fd = pair[0];
+	*child_fd = pair[0];
 	b->fd = pair[1];
 	umask(0); /* the library OS has applied the program's own */
 	return 0;
