@@ -182,6 +182,9 @@ static int slots_add(struct vm *vm, const struct plan *p)
 	m->slot[m->count++] = (struct guest_slot){.addr = 0, .bytes = p->low, .host = host};
 	if (p->high)
 		m->slot[m->count++] = (struct guest_slot){.addr = HIGH_START, .bytes = p->high, .host = host + high_at};
+	/* A page that the guest touches first costs 1.3 us so, 5.2 us in small pages. A wish: no error. */
+	for (unsigned i = 0; i < m->count; i++)
+		madvise(m->slot[i].host, m->slot[i].bytes, MADV_HUGEPAGE);
 	vm->module_addr = p->module_addr;
 	vm->module = host + (p->module_addr < HIGH_START ? p->module_addr : high_at + (p->module_addr - HIGH_START));
 	if (slot_add(vm, 0, 0, p->low_bytes, host) != 0)
