@@ -2,11 +2,11 @@
 /*
  * tender/kvm: run an image in a virtual machine of its own, on exo.
  *
- * The child that the supervisor gets is the machine: two threads, the processor's and the one for input and output. True
- * when the guest runs its first instruction: (1) the process has no root, no capability, no way to gain one, and the
- * namespaces that the host allows; (2) of descriptors only the standard error, the machine, the processor, the devices' and what they
- * were given; (3) both threads may make only the calls of seal.c. So a guest that takes over this process is where a program in
- * the cage is.
+ * The child that the supervisor gets is the machine: two threads, the processor's and the one for input and output.
+ * True when the guest runs its first instruction: (1) the process has no root, no capability, no way to gain one, and
+ * the namespaces that the host allows; (2) of descriptors only the standard error, the machine, the processor, the
+ * devices' and what they were given; (3) both threads may make only the calls of seal.c. So a guest that takes over
+ * this process is where a program in the cage is.
  */
 #include "base/string.h"
 #include "tender/instance.h"
@@ -115,7 +115,7 @@ static int fd_compare(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* Standard input and output lead nowhere: no file that is opened later gets their numbers. While /dev is still there. */
+/* Standard input and output lead nowhere: no file that is opened later gets their numbers. While there is /dev. */
 static void streams_close(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -153,7 +153,10 @@ static void drop(const struct machine *m)
 	jail_drop(m->own_userns, m->vm.ram_bytes + m->vm.module_bytes + MEMORY_SLACK);
 }
 
-/* Capabilities are a thread's own. The thread is made before the limit on processes and drops its own. */
+/*
+ * Capabilities are a thread's own: it drops them when this process has no root any more. It is made first of all,
+ * before the limit on processes too, for it takes until the host's next tick (4 ms) to run on a processor that is busy.
+ */
 static void *io_thread(void *arg)
 {
 	struct machine *m = arg;
@@ -164,9 +167,8 @@ static void *io_thread(void *arg)
 	io_run(&m->io);
 }
 
-static void jail_enter(struct machine *m)
+static void thread_start(struct machine *m)
 {
-	const struct instance *i = m->instance;
 	pthread_t thread;
 	int err;
 
@@ -174,6 +176,12 @@ static void jail_enter(struct machine *m)
 	err = pthread_create(&thread, NULL, io_thread, m);
 	if (err)
 		jail_fail("there is no second thread", err);
+}
+
+static void jail_enter(struct machine *m)
+{
+	const struct instance *i = m->instance;
+
 	jail_die_with(i->supervisor_fd);
 	streams_close();
 	jail_root_empty(i->config->empty_fd);
@@ -207,6 +215,7 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	setsid(); /* signals of a terminal are the supervisor's */
 	m.instance = i;
 	m.own_userns = own_userns;
+	thread_start(&m);
 	err = vm_open(&m.vm, &what);
 	if (!err)
 		err = vm_memory(&m.vm, ram_bytes(i), i->image, i->blob, &what);

@@ -7,8 +7,8 @@
  * function is left to the process's end.
  *
  * The machine, guest physical: RAM from 0, what is more than 3 GiB of it from 4 GiB on; the first 64 KiB hold what the
- * boot protocol hands over and are told as reserved; devices at BUS_BASE (device.h); the module on the first 2 MiB boundary
- * behind RAM where it does not meet the devices.
+ * boot protocol hands over and are told as reserved; devices at BUS_BASE (device.h); the module on the first 2 MiB
+ * boundary behind RAM where it does not meet the devices.
  */
 #pragma once
 
