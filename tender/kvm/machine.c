@@ -28,7 +28,7 @@
 extern const uint8_t exo_image[], exo_image_end[];
 
 #define RAM_DEFAULT (1UL << 30)
-#define RAM_MIN (16UL << 20) /* exo, its page tables and the library OS with nothing to do */
+#define RAM_MIN (1280UL << 10) /* exo is at 1 MiB; what more a program needs exo and the library OS tell */
 #define MEMORY_SLACK (64UL << 20) /* this process's own data beside the guest's memory */
 #define KEEP_MAX (9 + 3 * BUS_DEVICES_MAX)
 
@@ -58,7 +58,7 @@ static int kvm_prepare(struct instance *i)
 		return -1;
 	}
 	if (ram_bytes(i) < RAM_MIN) {
-		report_line("a virtual machine needs %lu MiB of memory or more; give a larger --memory", RAM_MIN >> 20);
+		report_line("a virtual machine needs %lu KiB of memory or more; give a larger --memory", RAM_MIN >> 10);
 		return -1;
 	}
 	return 0;
