@@ -11,6 +11,7 @@
 #include "base/string.h"
 #include "tender/instance.h"
 #include "tender/jail.h"
+#include "tender/kvm/debug.h"
 #include "tender/kvm/io.h"
 #include "tender/kvm/seal.h"
 #include "tender/kvm/vm.h"
@@ -29,12 +30,13 @@ extern const uint8_t exo_image[], exo_image_end[];
 #define RAM_DEFAULT (1UL << 30)
 #define RAM_MIN (16UL << 20) /* exo, its page tables and the library OS with nothing to do */
 #define MEMORY_SLACK (64UL << 20) /* this process's own data beside the guest's memory */
-#define KEEP_MAX (8 + 3 * BUS_DEVICES_MAX)
+#define KEEP_MAX (9 + 3 * BUS_DEVICES_MAX)
 
 struct machine {
 	const struct instance *instance;
 	struct vm vm;
 	struct io io;
+	struct debug debug; /* with config.gdb */
 	bool own_userns;
 	pthread_barrier_t jailed;
 };
@@ -129,8 +131,8 @@ static void descriptors_close(const struct machine *m)
 	const struct bus *bus = &m->vm.bus;
 	/* The machine's own too: KVM ends irqfds with it. */
 	int keep[KEEP_MAX] = {STDERR_FILENO, m->vm.vm_fd, m->vm.vcpu_fd, m->io.epoll_fd,
-			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd};
-	unsigned n = 8;
+			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd, i->gdb_fd};
+	unsigned n = 9;
 	int next = STDERR_FILENO;
 
 	for (unsigned k = 0; k < bus->count; k++) {
@@ -191,7 +193,8 @@ static void jail_enter(struct machine *m)
 
 static void seal(const struct machine *m)
 {
-	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0};
+	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0,
+				    .debug = m->instance->config->gdb};
 	struct filter f;
 	int err;
 
@@ -221,6 +224,8 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	if (err)
 		jail_fail(what, err);
 	devices_attach(&m);
+	if (i->config->gdb && (err = debug_open(&m.debug, &m.vm, i->gdb_fd, i->config->gdb_auxv)) != 0)
+		jail_fail("signals cannot be taken for the debugger", err);
 	err = vm_boot(&m.vm, &what);
 	if (err)
 		jail_fail(what, err);
@@ -231,6 +236,8 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	seal(&m);
 	status = vm_run(&m.vm);
 	io_drain(&m.vm.bus);
+	if (i->config->gdb)
+		debug_end(&m.debug, status);
 	_exit(status);
 }
 
@@ -248,6 +255,7 @@ const struct platform platform_kvm = {
 	.name = "kvm",
 	.boot_platform = BOOT_PLAT_EXO,
 	.channel = true,
+	.gdb = PLATFORM_GDB_CHILD,
 	.prepare = kvm_prepare,
 	.start = kvm_start,
 };

@@ -20,8 +20,8 @@
 
 struct vm;
 
-/* Why the processor has stopped for a debugger: KVM_EXIT_DEBUG, or a signal has ended KVM_RUN. */
-enum vm_stop { VM_STOP_DEBUG, VM_STOP_SIGNAL };
+/* Why the processor has stopped for a debugger: what exo tells (enum machine_debug), or a signal has ended KVM_RUN. */
+enum vm_stop { VM_STOP_STEP, VM_STOP_INT3, VM_STOP_START, VM_STOP_MAPPED, VM_STOP_SIGNAL };
 
 /* Called in vm_run by the processor's thread; when it returns the processor goes on. */
 struct vm_hook {
