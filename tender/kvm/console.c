@@ -99,7 +99,7 @@ static bool console_poll(struct device *d)
 }
 
 static const struct device_ops console_ops = {
-	.id = VIRTIO_ID_CONSOLE, .queue_count = 2, .at_once = true, .poll = console_poll, .reset = console_reset
+	.id = VIRTIO_ID_CONSOLE, .queue_count = 2, .poll = console_poll, .reset = console_reset
 };
 
 struct device *console_new(const struct guest_memory *m, int channel_fd)

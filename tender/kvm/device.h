@@ -26,7 +26,6 @@ struct device;
 struct device_ops {
 	uint32_t id; /* virtio device type */
 	unsigned queue_count;
-	bool at_once; /* poll takes microseconds: a notification may be served by the processor's own thread */
 	/* Whether the driver's choice, a subset of what was offered, can be served. NULL: always. */
 	bool (*accept)(struct device *d, uint64_t features);
 	/* Do what can be done now. true: something was done. */
@@ -50,8 +49,7 @@ struct device {
 	uint32_t offered_select, driver_select, queue_select, status, interrupt;
 	uint64_t driver; /* features */
 	struct queue queue[DEVICE_QUEUES_MAX];
-	int irq_fd, kick_fd; /* eventfds: to the processor; to the thread for input and output */
-	uint64_t notified_ns; /* at_once: when the last notification came */
+	int irq_fd, kick_fd; /* eventfds: to the processor; from the driver's notifications */
 	uint64_t broken;  /* times that a driver broke the rules of a queue */
 	uint64_t refused; /* register accesses and requests without meaning */
 };

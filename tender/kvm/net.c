@@ -391,7 +391,7 @@ static void net_reset(struct device *d)
 }
 
 static const struct device_ops net_ops = {
-	.id = VIRTIO_ID_NET, .queue_count = 2, .at_once = true, .accept = net_accept, .poll = net_poll, .reset = net_reset
+	.id = VIRTIO_ID_NET, .queue_count = 2, .accept = net_accept, .poll = net_poll, .reset = net_reset
 };
 
 int net_tap_prepare(int frames_fd)

@@ -246,10 +246,8 @@ int vm_attach(struct vm *vm, struct device *d, const char **what)
 		return no(what, "there are no descriptors for a device");
 	irq.fd = (uint32_t)d->irq_fd;
 	kick.fd = d->kick_fd;
-	if (ioctl(vm->vm_fd, KVM_IRQFD, &irq) != 0)
-		return no(what, "KVM does not take a device");
 	/* No match on the queue's number: the device looks at all its queues, and each registration costs. */
-	if (!d->ops->at_once && ioctl(vm->vm_fd, KVM_IOEVENTFD, &kick) != 0)
+	if (ioctl(vm->vm_fd, KVM_IRQFD, &irq) != 0 || ioctl(vm->vm_fd, KVM_IOEVENTFD, &kick) != 0)
 		return no(what, "KVM does not take a device");
 	vm->bus.device[vm->bus.count++] = d;
 	return 0;

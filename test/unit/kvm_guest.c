@@ -223,6 +223,7 @@ static void ports_check(void)
 	CHECK(in8(0x3ff) == 0x5a && (in8(0x3fd) & 0x60) == 0x60);
 	CHECK(in8(0x70) == 0xff);
 	out8(0x80, 1);
+	out8(MACHINE_PORT_DEBUG + MACHINE_DEBUG_INT3, 0);
 	for (const char *p = GUEST_TEXT; *p; p++)
 		out8(0x3f8, (uint8_t)*p);
 }
