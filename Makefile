@@ -91,7 +91,7 @@ $(B)/unit/kvm_%: $(B)/test/test/unit/kvm_%.o $(B)/test/libhost.a $(B)/test/base/
 	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lcmocka
 # The machine in its jail: as it is shipped, for a sanitizer's shadow memory does not fit into the limits.
 $(B)/unit/kvm_machine_test: $(B)/host/test/unit/kvm_machine_test.o $(B)/host/base/elf.o $(B)/host/base/format.o \
-		$(filter-out %/exo_image.o,$(call objs,host,tender/kvm tender))
+		$(filter-out %/exo_image.o,$(call objs,host,tender/kvm tender tender/gdb))
 	@mkdir -p $(@D)
 	$(Q)$(CC) -pie -o $@ $^ -lcmocka
 

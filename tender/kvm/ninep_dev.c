@@ -32,7 +32,8 @@ static bool ninep_poll(struct device *d)
 
 		if (c.out_bytes <= sizeof(n->request)) {
 			iov_read(c.iov, c.out_count, 0, n->request, c.out_bytes);
-			len = ninep_serve(n->server, n->request, c.out_bytes, n->reply, MIN(c.in_bytes, sizeof(n->reply)));
+			len = ninep_serve(n->server, n->request, c.out_bytes, n->reply,
+					  MIN(c.in_bytes, sizeof(n->reply)));
 		}
 		if (len == 0)
 			d->refused++;

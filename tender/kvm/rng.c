@@ -23,7 +23,7 @@ static bool rng_poll(struct device *d)
 	return done > 0;
 }
 
-static const struct device_ops rng_ops = {.id = VIRTIO_ID_RNG, .queue_count = 1, .poll = rng_poll};
+static const struct device_ops rng_ops = {.id = VIRTIO_ID_RNG, .queue_count = 1, .at_once = true, .poll = rng_poll};
 
 struct device *rng_new(const struct guest_memory *m)
 {

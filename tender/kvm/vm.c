@@ -168,8 +168,8 @@ static void memory_plan(uint64_t ram_bytes, uint64_t module_bytes, struct plan *
 }
 
 /*
- * One slot of KVM's for RAM and the module behind it, for each costs a wait for all of the host's processors (up to 7 ms
- * here). Devices know RAM alone.
+ * One slot of KVM's for RAM and the module behind it, for each costs a wait for all of the host's processors (up to 7
+ * ms here). Devices know RAM alone.
  */
 static int slots_add(struct vm *vm, const struct plan *p)
 {
@@ -182,8 +182,11 @@ static int slots_add(struct vm *vm, const struct plan *p)
 	m->slot[m->count++] = (struct guest_slot){.addr = 0, .bytes = p->low, .host = host};
 	if (p->high)
 		m->slot[m->count++] = (struct guest_slot){.addr = HIGH_START, .bytes = p->high, .host = host + high_at};
+	/* A page that the guest touches first costs 1.3 us so, 5.2 us in small pages. A wish: no error. */
+	for (unsigned i = 0; i < m->count; i++)
+		madvise(m->slot[i].host, m->slot[i].bytes, MADV_HUGEPAGE);
 	vm->module_addr = p->module_addr;
-	vm->module = p->module_addr < HIGH_START ? host + p->module_addr : host + high_at + (p->module_addr - HIGH_START);
+	vm->module = host + (p->module_addr < HIGH_START ? p->module_addr : high_at + (p->module_addr - HIGH_START));
 	if (slot_add(vm, 0, 0, p->low_bytes, host) != 0)
 		return -1;
 	return p->high_bytes ? slot_add(vm, 1, HIGH_START, p->high_bytes, host + high_at) : 0;
@@ -243,8 +246,10 @@ int vm_attach(struct vm *vm, struct device *d, const char **what)
 		return no(what, "there are no descriptors for a device");
 	irq.fd = (uint32_t)d->irq_fd;
 	kick.fd = d->kick_fd;
+	if (ioctl(vm->vm_fd, KVM_IRQFD, &irq) != 0)
+		return no(what, "KVM does not take a device");
 	/* No match on the queue's number: the device looks at all its queues, and each registration costs. */
-	if (ioctl(vm->vm_fd, KVM_IRQFD, &irq) != 0 || ioctl(vm->vm_fd, KVM_IOEVENTFD, &kick) != 0)
+	if (!d->ops->at_once && ioctl(vm->vm_fd, KVM_IOEVENTFD, &kick) != 0)
 		return no(what, "KVM does not take a device");
 	vm->bus.device[vm->bus.count++] = d;
 	return 0;

@@ -104,7 +104,7 @@ static void add_machine(struct builder *b, const struct instance *i, const struc
 	add(b, "-initrd");
 	add_text(b, FD_TEXT, s->initrd_fd);
 	add(b, "-append");
-	add_text(b, "exo.exit=%#x", QEMU_EXIT_PORT);
+	add_text(b, "exo.exit=%#x%s", QEMU_EXIT_PORT, i->config->gdb ? " exo.fixed" : "");
 	add(b, "-device");
 	add_text(b, "isa-debug-exit,iobase=%#x,iosize=4", QEMU_EXIT_PORT);
 }

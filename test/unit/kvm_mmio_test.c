@@ -139,6 +139,30 @@ static void nothing_is_taken_before_the_start(void **state)
 	driver_release(&d);
 }
 
+static void a_notification_is_served_at_once_when_it_is_alone(void **state)
+{
+	eventfd_t v;
+
+	START;
+	driver_start(&d, d.dev, 1ULL << VIRTIO_RING_F_EVENT_IDX);
+	eventfd_read(d.dev->kick_fd, &v); /* of the start */
+	driver_offer(&d, 0, &(struct piece){DATA, 8, true}, 1);
+	reg_write(&d, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	assert_int_equal(driver_taken(&d, 0), 8);
+	assert_int_equal(eventfd_read(d.dev->kick_fd, &v), -1);
+	/* The driver is asked to tell of the next one too. */
+	assert_int_equal(*(uint16_t *)(void *)&ring_used(&d, 0)->ring[RING_SIZE], 1);
+	/* Many without a pause are the other thread's, from some time on. */
+	for (unsigned i = 0; driver_taken(&d, 0) != -1 || eventfd_read(d.dev->kick_fd, &v) != 0; i++) {
+		assert_true(i < 1000000);
+		driver_offer(&d, 0, &(struct piece){DATA, 8, true}, 1);
+		reg_write(&d, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	}
+	poll_all(&d);
+	assert_int_equal(driver_taken(&d, 0), 8);
+	driver_release(&d);
+}
+
 static void a_broken_queue_asks_for_a_reset(void **state)
 {
 	START;
@@ -215,7 +239,7 @@ static void a_fence_over_a_ring_stops_its_device_only(void **state)
 	struct driver other = rng_driver();
 
 	START;
-	/* The memory of both starts at 2 MiB less the ring of the first, so that one ring is in front of the fence's end. */
+	/* One ring in front of the fence's end, one behind it. */
 	d.memory.slot[0].addr = other.memory.slot[0].addr = 0x180000;
 	b.memory = d.memory;
 	b.device[0] = d.dev;
@@ -250,6 +274,7 @@ int main(void)
 		cmocka_unit_test(high_halves_of_addresses_count),
 		cmocka_unit_test(a_reset_forgets_everything),
 		cmocka_unit_test(nothing_is_taken_before_the_start),
+		cmocka_unit_test(a_notification_is_served_at_once_when_it_is_alone),
 		cmocka_unit_test(a_broken_queue_asks_for_a_reset),
 		cmocka_unit_test(odd_accesses_are_counted_and_change_nothing),
 		cmocka_unit_test(the_bus_finds_devices_by_address),
