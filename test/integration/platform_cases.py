@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import harness
-from harness import PITH, Running, Skip, expect, free_port, run_command
+from harness import BUILD, PITH, Running, Skip, expect, free_port, run_command
 
 BUSYBOX = "/bin/busybox"
 PLATFORMS = ("process", "kvm", "qemu", "qemu:q35")
@@ -122,7 +122,14 @@ def cases(on, image, top):
             p.p.send_signal(signal.SIGTERM)
             assert p.p.wait(harness.LIMIT) == 128 + 15, p.p.returncode
 
-    return {"output": output, "exit code": exit_code, "much": much, "no input": no_input, "reader gone": reader_gone,
+    def library_os_fault():
+        nm = subprocess.run(["nm", BUILD + "/libos.elf"], capture_output=True, text=True, check=True).stdout
+        at = {f[2]: int(f[0], 16) for f in map(str.split, nm.splitlines()) if len(f) == 3}
+        r = run_command([PITH, "run", "--on", on, "--net", "none", BUILD + "/guest/hostile/hostile", "into",
+                         str(at["memset"] - at["arch_gate"])])
+        assert r.code == 128 + 11 and " memset+0x" in r.err, r
+
+    return {"output": output, "a fault in the library OS": library_os_fault, "exit code": exit_code, "much": much, "no input": no_input, "reader gone": reader_gone,
             "signals": signals, "handled signal": handled, "killed": killed, "volume": volume,
             "volumes in order": volumes_in_order, "disk": disk, "published port": published}
 
