@@ -211,6 +211,16 @@ void irq_handle(unsigned vector, struct iret_frame *f)
 	event_due(f);
 }
 
+uint32_t irq_lines(void)
+{
+	uint64_t second = IOAPIC_PHYS + IOAPIC_STEP;
+
+	if (!direct_map(second, PAGE_SIZE, true))
+		return IOAPIC_LINES;
+	*(volatile uint32_t *)direct(second) = 1; /* its version; nothing but ones where there is none */
+	return *(volatile uint32_t *)direct(second + 0x10) == UINT32_MAX ? IOAPIC_LINES : 2 * IOAPIC_LINES;
+}
+
 static void ioapic_write(uint64_t base, uint32_t reg, uint32_t v)
 {
 	*(volatile uint32_t *)direct(base) = reg;

@@ -248,4 +248,7 @@ struct device *device_at(uint64_t index); /* NULL: none */
 struct device *device_new(void);	  /* NULL: too many */
 void device_drop_last(void);
 void mmio_devices_find(void);
-void pci_devices_find(void);
+void mmio_microvm_find(void);
+bool pci_devices_find(void); /* false: there is no PCI */
+/* The lines of all I/O APICs. */
+uint32_t irq_lines(void);
