@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 import harness
-from harness import PITH, Running, Skip, expect, free_port, run_command
+from harness import BUILD, PITH, Running, Skip, expect, free_port, run_command
 
 BUSYBOX = "/bin/busybox"
 PLATFORMS = ("process", "kvm", "qemu", "qemu:q35")
@@ -19,6 +19,10 @@ def usable(on):
         raise Skip("qemu-system-x86_64 is not installed")
     if on == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
         raise Skip("/dev/kvm cannot be opened")
+
+
+def children_of(pid):
+    return [int(d) for d in os.listdir("/proc") if d.isdigit() and (harness.proc_stat(int(d)) or {"ppid": 0})["ppid"] == pid]
 
 
 def alive(pid):
@@ -73,12 +77,24 @@ def cases(on, image, top):
         """Nothing is left when the supervisor dies by force."""
         with Running(cmd(["sh", "-c", "echo ready; read x"]), stdin=subprocess.PIPE) as p:
             p.wait_text("ready")
-            children = [int(d) for d in os.listdir("/proc") if d.isdigit() and
-                        (harness.proc_stat(int(d)) or {"ppid": 0})["ppid"] == p.p.pid]
+            children = children_of(p.p.pid)
             assert children, "no child"
             p.p.kill()
             p.p.wait(harness.LIMIT)
             harness.wait_until(lambda: not any(alive(pid) for pid in children), "all processes gone")
+
+    def stopped():
+        """Ctrl-Z: the shell sees pith stopped, the instance stands still; both go on."""
+        with Running(cmd(["sh", "-c", "echo ready; read x; echo got $x"]), stdin=subprocess.PIPE) as p:
+            p.wait_text("ready")
+            children = children_of(p.p.pid)
+            p.p.send_signal(signal.SIGTSTP)
+            harness.wait_until(lambda: {harness.proc_stat(pid)["state"] for pid in children + [p.p.pid]} == {"T"}, "all stopped")
+            p.p.send_signal(signal.SIGCONT)
+            p.p.stdin.write(b"line\n")
+            p.p.stdin.flush()
+            p.wait_text("got line")
+            assert p.p.wait(harness.LIMIT) == 0
 
     def volume():
         d = tempfile.mkdtemp(dir=top)
@@ -122,8 +138,15 @@ def cases(on, image, top):
             p.p.send_signal(signal.SIGTERM)
             assert p.p.wait(harness.LIMIT) == 128 + 15, p.p.returncode
 
-    return {"output": output, "exit code": exit_code, "much": much, "no input": no_input, "reader gone": reader_gone,
-            "signals": signals, "handled signal": handled, "killed": killed, "volume": volume,
+    def library_os_fault():
+        nm = subprocess.run(["nm", BUILD + "/libos.elf"], capture_output=True, text=True, check=True).stdout
+        at = {f[2]: int(f[0], 16) for f in map(str.split, nm.splitlines()) if len(f) == 3}
+        r = run_command([PITH, "run", "--on", on, "--net", "none", BUILD + "/guest/hostile/hostile", "into",
+                         str(at["memset"] - at["arch_gate"])])
+        assert r.code == 128 + 11 and " memset+0x" in r.err, r
+
+    return {"output": output, "a fault in the library OS": library_os_fault, "exit code": exit_code, "much": much, "no input": no_input, "reader gone": reader_gone,
+            "signals": signals, "handled signal": handled, "killed": killed, "stopped": stopped, "volume": volume,
             "volumes in order": volumes_in_order, "disk": disk, "published port": published}
 
 
