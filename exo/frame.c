@@ -29,6 +29,7 @@ static uint32_t *links;			/* by a frame's number: the next one's; 0: none */
 static uint64_t free_bytes, total_bytes;
 static bool zeroed;
 static uint64_t pool_start, pool_next, pool_end, pool_free;
+static uint64_t pool_left; /* tables */
 
 static uint64_t exo_phys_start(void)
 {
@@ -84,6 +85,7 @@ static void pool_take(void)
 		pool_start = e->start;
 		pool_end = e->start += bytes;
 		pool_next = pool_end - tables * PAGE_SIZE;
+		pool_left = tables;
 		free_bytes -= bytes;
 		return;
 	}
@@ -217,11 +219,13 @@ uint64_t table_alloc(void)
 	uint64_t phys = list_pop(&pool_free);
 
 	if (phys) {
+		pool_left--;
 		memset(direct(phys), 0, PAGE_SIZE);
 		return phys;
 	}
 	if (pool_next == pool_end)
 		return 0;
+	pool_left--;
 	phys = pool_next;
 	pool_next += PAGE_SIZE;
 	if (!zeroed)
@@ -232,6 +236,12 @@ uint64_t table_alloc(void)
 void table_free(uint64_t phys)
 {
 	list_push(&pool_free, phys);
+	pool_left++;
+}
+
+uint64_t tables_left(void)
+{
+	return pool_left;
 }
 
 uint64_t frames_fence(void)
