@@ -134,6 +134,11 @@ uint64_t frames_fence(void);
 /* True when [phys, phys+n) is memory that an image may hold: not exo's own, not the tables'. */
 bool frames_are_images(uint64_t phys, uint64_t n);
 
+/* ---- main.c ---- */
+
+/* Tell the machine what devices must not touch any more (abi/machine.h). */
+void fence_raise(void);
+
 /* ---- map.c ---- */
 
 #define LARGE_BYTES (2UL << 20)
