@@ -163,7 +163,10 @@ static void boot_complete(void)
 		boot->pack_size = pack->filesz;
 		boot->pack_offset = pack->offset;
 	}
-	(void)symbols;
+	if (symbols) {
+		boot->symbols_addr = info->file_addr + symbols->offset;
+		boot->symbols_size = symbols->filesz;
+	}
 }
 
 static void gate_map(void)

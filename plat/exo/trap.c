@@ -164,6 +164,7 @@ static _Noreturn void os_fault(const struct upcall_regs *r, const struct fault *
 		  r->u.kind, r->u.error, f->addr, r->u.rip - exo_info()->image_base, r->u.rip, r->u.rsp);
 	os_printf("pith: rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx r8 %lx r9 %lx r10 %lx r11 %lx", r->rax, r->rbx,
 		  r->rcx, r->rdx, r->rsi, r->rdi, r->rbp, r->r8, r->r9, r->r10, r->r11);
+	backtrace_print(r->u.rip, r->rbp);
 	plat_exit(128 + f->signo);
 }
 

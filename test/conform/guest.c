@@ -118,6 +118,20 @@ static int mode_compute_default(char **a)
 	return 99;
 }
 
+/* Into the library OS's text, behind the load of its thread pointer, with a wrong one: a fault that is not the program's. */
+static int mode_library_os(char **a)
+{
+	static const uint8_t load[] = {0x4d, 0x8b, 0x1b}; /* mov (%r11),%r11 */
+	const uint8_t *gate;
+
+	(void)a;
+	memcpy(&gate, (const void *)0x10000UL, sizeof(gate));
+	for (unsigned i = 0; i < 64; i++)
+		if (memcmp(gate + i, load, sizeof(load)) == 0)
+			__asm__ volatile("xorl %%r11d, %%r11d\n\tjmp *%0" : : "r"(gate + i) : "r11");
+	return 97;
+}
+
 /* ---- streams ---- */
 
 static int mode_echo(char **a)
@@ -418,7 +432,7 @@ int main(int argc, char **argv)
 	} modes[] = {
 		{"exit", mode_exit}, {"raise", mode_raise}, {"wait", mode_wait}, {"compute", mode_compute},
 		{"compute-default", mode_compute_default}, {"echo", mode_echo}, {"lines", mode_lines}, {"pour", mode_pour},
-		{"memory", mode_memory}, {"piece", mode_piece}, {"file", mode_file}, {"volume", mode_volume},
+		{"library-os", mode_library_os}, {"memory", mode_memory}, {"piece", mode_piece}, {"file", mode_file}, {"volume", mode_volume},
 		{"read-only", mode_read_only}, {"disk", mode_disk}, {"disk-read-only", mode_disk_read_only},
 	};
 
