@@ -221,13 +221,17 @@ static int mode_file(char **a)
 {
 	int fd = open("/tmp/fill", O_CREAT | O_TRUNC | O_WRONLY, 0600);
 
-	for (long i = atol(a[0]) * 4; i > 0; i--)
-		if (write(fd, buf, 262144) != 262144) {
+	for (uint64_t left = (uint64_t)atol(a[0]) * MIB; left;) {
+		ssize_t n = write(fd, buf, left < 262144 ? left : 262144);
+
+		if (n < 0) {
 			printf("errno %d\n", errno);
-			C(unlink("/tmp/fill"));
-			C(open("/tmp/other", O_CREAT | O_WRONLY, 0600) >= 0);
+			C(ftruncate(fd, 0)); /* there is room again */
+			C(write(fd, buf, 262144));
 			return 3;
 		}
+		left -= (uint64_t)n;
+	}
 	printf("got %s\n", a[0]);
 	return 0;
 }
