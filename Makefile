@@ -91,7 +91,7 @@ $(B)/unit/kvm_%: $(B)/test/test/unit/kvm_%.o $(B)/test/libhost.a $(B)/test/base/
 	$(Q)$(CC) -fsanitize=address,undefined -o $@ $^ -lcmocka
 # The machine in its jail: as it is shipped, for a sanitizer's shadow memory does not fit into the limits.
 $(B)/unit/kvm_machine_test: $(B)/host/test/unit/kvm_machine_test.o $(B)/host/base/elf.o $(B)/host/base/format.o \
-		$(filter-out %/exo_image.o,$(call objs,host,tender/kvm tender))
+		$(filter-out %/exo_image.o,$(call objs,host,tender/kvm tender tender/gdb))
 	@mkdir -p $(@D)
 	$(Q)$(CC) -pie -o $@ $^ -lcmocka
 
@@ -105,7 +105,7 @@ install: all
 	install -D -m 755 $(B)/pith $(DESTDIR)$(PREFIX)/bin/pith
 	install -D -m 755 $(B)/pith-net $(DESTDIR)$(PREFIX)/libexec/pith/pith-net
 	install -D -m 644 $(B)/libos.elf $(DESTDIR)$(PREFIX)/lib/pith/libos.elf
-	[ ! -e $(B)/exo.elf ] || install -D -m 644 $(B)/exo.elf $(DESTDIR)$(PREFIX)/lib/pith/exo.elf
+	install -D -m 644 $(B)/exo.elf $(DESTDIR)$(PREFIX)/lib/pith/exo.elf
 	install -D -m 644 doc/pith.1 $(DESTDIR)$(PREFIX)/share/man/man1/pith.1
 
 clean:

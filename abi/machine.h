@@ -17,5 +17,20 @@
  */
 #define MACHINE_PORT_FENCE 0xf8
 #define MACHINE_FENCE_START 0x100000UL
+/*
+ * With the command line word MACHINE_DEBUG exo writes a byte (any) to one of four ports when a debugger should look:
+ * MACHINE_PORT_DEBUG + enum machine_debug. At the first three all registers but rip and rsp are those of the code that was
+ * interrupted, and rsp points at what iretq takes; the next instruction is an iretq.
+ */
+#define MACHINE_DEBUG "exo.debug"
+#define MACHINE_PORT_DEBUG 0xe0
+#ifndef __ASSEMBLER__
+enum machine_debug {
+	MACHINE_DEBUG_STEP,  /* #DB */
+	MACHINE_DEBUG_INT3,  /* #BP */
+	MACHINE_DEBUG_START, /* before the image's first instruction */
+	MACHINE_DEBUG_MAPPED /* memory was mapped */
+};
+#endif
 /* Command line word: RAM that exo was not loaded into is zero. */
 #define MACHINE_ZEROED "exo.zeroed"

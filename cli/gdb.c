@@ -6,6 +6,7 @@
 #include "cli/debug_layout.h"
 #include "cli/pack.h"
 #include "cli/parse.h"
+#include "tender/beside.h"
 #include "tender/config.h"
 #include "tender/report.h"
 
@@ -75,26 +76,6 @@ static void put_path(FILE *f, const char *rootfs, const char *path)
 			fprintf(f, "%s%c", strchr(" \t\\'\"", *p) ? "\\" : "", *p);
 }
 
-/* Beside this program as it is built, or where `make install` puts it. */
-static bool find_symbols(const char *name, char out[PACK_PATH_MAX])
-{
-	static const char *const places[] = {"", "../lib/pith/"};
-	char exe[PACK_PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	char *slash;
-
-	exe[MAX(n, 0)] = 0;
-	slash = strrchr(exe, '/');
-	if (!slash)
-		return false;
-	slash[1] = 0;
-	for (unsigned i = 0; i < ARRAY_LEN(places); i++) {
-		if (str_format(out, PACK_PATH_MAX, "%s%s%s", exe, places[i], name) < PACK_PATH_MAX && access(out, R_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void put_program(FILE *f, const struct gdb_options *o, const struct program *p, const struct debug_layout *l)
 {
 	fprintf(f, "exec-file ");
@@ -107,7 +88,7 @@ static void put_program(FILE *f, const struct gdb_options *o, const struct progr
 /* The commands, in memory: nothing is left behind. A descriptor that gdb inherits, or -1. */
 static int script_write(const struct gdb_options *o, const struct program *p, const struct debug_layout *l)
 {
-	char path[PACK_PATH_MAX];
+	char path[BESIDE_PATH_MAX];
 	int fd = memfd_create("pith-gdb", 0);
 	FILE *f = fd < 0 ? NULL : fdopen(dup(fd), "w");
 
@@ -119,14 +100,14 @@ static int script_write(const struct gdb_options *o, const struct program *p, co
 	fprintf(f, "set sysroot %s\n", o->rootfs ? o->rootfs : "/");
 	if (!l->image)
 		put_program(f, o, p, l);
-	if (find_symbols("libos.elf", path)) {
+	if (beside_find("libos.elf", R_OK, path)) {
 		fprintf(f, "add-symbol-file ");
 		put_path(f, NULL, path);
 		fprintf(f, " -o %#lx\n", ADDR_FIXED_IMAGE);
 	} else {
 		report_line("libos.elf is not beside pith nor in ../lib/pith: no symbols of the library OS");
 	}
-	if (find_symbols("exo.elf", path)) {
+	if (beside_find("exo.elf", R_OK, path)) {
 		fprintf(f, "add-symbol-file ");
 		put_path(f, NULL, path);
 		fprintf(f, "\n");

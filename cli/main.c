@@ -61,8 +61,9 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(int argc, char **argv);
 	} commands[] = {
-		{"run", command_run}, {"build", command_build}, {"gdb", command_gdb}, {"doctor", command_doctor}, {"help", command_help},
-		{"--help", command_help}, {"-h", command_help}, {"--version", command_version}, {"version", command_version},
+		{"run", command_run}, {"build", command_build}, {"gdb", command_gdb}, {"doctor", command_doctor},
+		{"help", command_help}, {"--help", command_help}, {"-h", command_help},
+		{"--version", command_version}, {"version", command_version},
 	};
 
 	if (argc < 2) {

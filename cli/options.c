@@ -169,15 +169,16 @@ static int options_agree(const struct run_options *o)
 /* '+': stop at PROGRAM, whose options are its own. */
 int options_parse(enum options_of of, int argc, char **argv, struct run_options *out)
 {
-	const bool build = of == OPTIONS_BUILD;
+	const struct option *names = of == OPTIONS_BUILD ? build_options : long_options;
+	const char *letters = of == OPTIONS_BUILD ? "+o:e:w:m:C:" : "+p:v:e:w:m:d";
 	int option;
 
 	*out = (struct run_options){
-		.tender = {.hostname = "pith", .memory_bytes = UINT64_MAX, .on_machine = "microvm", .net = {.mode = NET_USER}}};
+		.tender = {.hostname = "pith", .memory_bytes = UINT64_MAX, .on_machine = "microvm",
+			   .net = {.mode = NET_USER}}};
 	opterr = 0; /* one voice: ours */
 	optind = 0;
-	while ((option = getopt_long(argc, argv, build ? "+o:e:w:m:C:" : "+p:v:e:w:m:d", build ? build_options : long_options,
-				     NULL)) != -1)
+	while ((option = getopt_long(argc, argv, letters, names, NULL)) != -1)
 		if (option_take(out, option, optarg) != 0)
 			return -1;
 	out->program = optind;

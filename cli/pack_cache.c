@@ -178,6 +178,7 @@ int half_open(const char *file, char tmp[PACK_PATH_MAX], bool *named)
 int half_finish(int fd, const char *tmp, bool named, const char *file)
 {
 	char proc[32];
+	int err;
 
 	str_format(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	if (!named) {
@@ -186,7 +187,11 @@ int half_finish(int fd, const char *tmp, bool named, const char *file)
 		if (linkat(AT_FDCWD, proc, AT_FDCWD, tmp, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST)
 			return -errno;
 	}
-	return rename(tmp, file) == 0 || (!named && errno == ENOENT) ? 0 : -errno;
+	if (rename(tmp, file) == 0 || (!named && errno == ENOENT))
+		return 0;
+	err = -errno;
+	unlink(tmp);
+	return err;
 }
 
 void half_drop(const char *tmp, bool named)

@@ -244,12 +244,30 @@ static void layout_make(struct tree *t, struct layout *l)
 	h->size = data;
 }
 
+/*
+ * A directory holds what was packed, not what the host's held, so it is as old as the newest thing in it: the same files
+ * give the same pack, whatever else comes and goes in /tmp.
+ */
+static int64_t directory_times(struct node *n)
+{
+	if (!S_ISDIR(n->mode))
+		return n->mtime_ns;
+	n->mtime_ns = 0;
+	for (unsigned i = 0; i < n->count; i++) {
+		int64_t child = directory_times(n->children[i]);
+
+		n->mtime_ns = MAX(n->mtime_ns, child);
+	}
+	return n->mtime_ns;
+}
+
 int pack_write(struct tree *t, int fd)
 {
 	struct layout l;
 	uint8_t *inputs;
 	int err;
 
+	directory_times(t->root);
 	layout_make(t, &l);
 	inputs = pack_alloc(l.h.inputs_size + 1);
 	inputs_put(t, inputs);

@@ -13,6 +13,8 @@
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_X2APIC 0x800
 #define APIC_PHYS 0xfee00000UL
+#define PIC_MASTER_MASK 0x21
+#define PIC_SLAVE_MASK 0xa1
 #define APIC_ENABLE (1U << 11)
 #define APIC_X2 (1U << 10)
 enum { ID = 0x02, PRIORITY = 0x08, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38, DIVIDE = 0x3e };
@@ -53,6 +55,12 @@ void apic_init(void)
 	if (!x2apic && !direct_map(APIC_PHYS, PAGE_SIZE, true))
 		refuse("too little memory for the APIC's page table");
 	msr_write(MSR_APIC_BASE, msr_read(MSR_APIC_BASE) | APIC_ENABLE | (x2apic ? APIC_X2 : 0));
+	/*
+	 * The old interrupt controllers, 8259s, from which the firmware has taken ticks: what they hold back is asserted again
+	 * else. QEMU's TCG answers one that the APIC does not take any more with a general protection fault.
+	 */
+	port_out8(PIC_MASTER_MASK, 0xff);
+	port_out8(PIC_SLAVE_MASK, 0xff);
 	apic_write(SPURIOUS, 0x100 | EXO_VECTOR_SPURIOUS);
 	apic_write(LVT_LINT0, LVT_MASKED); /* the firmware may have let the old interrupt controller through */
 	/*
@@ -206,6 +214,16 @@ void irq_handle(unsigned vector, struct iret_frame *f)
 	if (d->ops->acknowledge)
 		d->ops->acknowledge(d);
 	event_due(f);
+}
+
+uint32_t irq_lines(void)
+{
+	uint64_t second = IOAPIC_PHYS + IOAPIC_STEP;
+
+	if (!direct_map(second, PAGE_SIZE, true))
+		return IOAPIC_LINES;
+	*(volatile uint32_t *)direct(second) = 1; /* its version; nothing but ones where there is none */
+	return *(volatile uint32_t *)direct(second + 0x10) == UINT32_MAX ? IOAPIC_LINES : 2 * IOAPIC_LINES;
 }
 
 static void ioapic_write(uint64_t base, uint32_t reg, uint32_t v)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The calls of abi/exo.h: every argument is checked before anything is done. */
 #include "abi/addr.h"
+#include "abi/machine.h"
 #include "base/errno.h"
 #include "base/string.h"
 #include "exo/exo.h"
@@ -70,6 +71,16 @@ static int64_t call_mem_map(uint64_t va, uint64_t size, uint64_t prot, uint64_t 
 		return 0;
 	map_remove(va, size);
 	return -ENOMEM;
+}
+
+/* A debugger's breakpoints wait for memory. */
+static int64_t call_mem_map_told(uint64_t va, uint64_t size, uint64_t prot, uint64_t flags, uint64_t off)
+{
+	int64_t r = call_mem_map(va, size, prot, flags, off);
+
+	if (r >= 0 && debugged)
+		port_out8(MACHINE_PORT_DEBUG + MACHINE_DEBUG_MAPPED, 0);
+	return r;
 }
 
 static int64_t call_mem_unmap(uint64_t va, uint64_t size)
@@ -243,7 +254,7 @@ typedef void (*call_fn)(void);
 extern const call_fn call_table[EXO_CALLS];
 const call_fn call_table[EXO_CALLS] = {
 	[EXO_EXIT] = (call_fn)call_exit,
-	[EXO_MEM_MAP] = (call_fn)call_mem_map,
+	[EXO_MEM_MAP] = (call_fn)call_mem_map_told,
 	[EXO_MEM_UNMAP] = (call_fn)call_mem_unmap,
 	[EXO_MEM_PROTECT] = (call_fn)call_mem_protect,
 	[EXO_UPCALL_SET] = (call_fn)call_upcall_set,

@@ -8,8 +8,8 @@ static unsigned count;
 void devices_find(void)
 {
 	mmio_devices_find();
-	if (!cmdline_find("virtio_mmio.device"))
-		pci_devices_find();
+	if (!cmdline_find("virtio_mmio.device") && !pci_devices_find())
+		mmio_microvm_find();
 }
 
 unsigned device_count(void)

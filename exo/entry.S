@@ -13,12 +13,18 @@
  * ring 3: the fetch faults, and arrives here as a page fault at syscall_entry with rcx and r11 as syscall sets them.
  * That is a system call, too. A program that jumps there itself gets no more than if it had made one.
  */
+#include "abi/machine.h"
 #include "exo/layout.h"
 
 	.section .vectors, "ax"
 	.set vector, 0
 	.rept EXO_VECTORS
 	.balign EXO_STUB_BYTES
+	.if vector == 1
+	jmp debug_step
+	.elseif vector == 3
+	jmp debug_int3
+	.else
 	/* vectors 8, 10 to 14, 17, 21, 29, 30 come with an error code */
 	.if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
 	pushq $0
@@ -28,6 +34,7 @@
 	jmp exception
 	.else
 	jmp interrupt
+	.endif
 	.endif
 	.set vector, vector + 1
 	.endr
@@ -65,6 +72,24 @@ idtr:	.word EXO_VECTORS * 16 - 1
 syscall_rsp: .quad 0 /* one processor, interrupts off */
 
 	.text
+	/* Nothing is changed but flags, which iretq gives back. */
+debug_step:
+	cmpb $0, debugged(%rip)
+	jne 1f
+	pushq $0
+	pushq $1
+	jmp exception
+1:	outb %al, $(MACHINE_PORT_DEBUG + 0)
+	iretq
+debug_int3:
+	cmpb $0, debugged(%rip)
+	jne 1f
+	pushq $0
+	pushq $3
+	jmp exception
+1:	outb %al, $(MACHINE_PORT_DEBUG + 1)
+	iretq
+
 	/* stack: vector, error, rip, cs, rflags, rsp, ss */
 exception:
 	testb $3, 24(%rsp)

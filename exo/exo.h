@@ -173,6 +173,8 @@ extern uint64_t upcall_entry, upcall_rsp;
 extern struct exo_upcall *upcall_frame;
 extern struct exo_upcall_state *upcall_state;
 extern uint64_t fault_fixup;
+/* A debugger is told of traps (abi/machine.h). */
+extern uint8_t debugged;
 extern char syscall_entry[];
 
 /* ---- clock.c, apic.c ---- */
@@ -246,4 +248,7 @@ struct device *device_at(uint64_t index); /* NULL: none */
 struct device *device_new(void);	  /* NULL: too many */
 void device_drop_last(void);
 void mmio_devices_find(void);
-void pci_devices_find(void);
+void mmio_microvm_find(void);
+bool pci_devices_find(void); /* false: there is no PCI */
+/* The lines of all I/O APICs. */
+uint32_t irq_lines(void);

@@ -10,6 +10,7 @@
 #define SFMASK 0x00044700 /* AC NT DF IF TF: off in exo */
 
 uint64_t fault_fixup;
+uint8_t debugged;
 
 /* start.S */
 _Noreturn void exo_main(uint64_t info, unsigned loader);
@@ -101,10 +102,11 @@ static void fence_raise(void)
 
 static _Noreturn void ring3_enter(void)
 {
-	__asm__ volatile("pushq %0\n\tpushq %1\n\tpushq %2\n\tpushq %3\n\tpushq %4\n\txorl %%ebp, %%ebp\n\tiretq"
+	__asm__ volatile("pushq %0\n\tpushq %1\n\tpushq %2\n\tpushq %3\n\tpushq %4\n\txorl %%ebp, %%ebp\n\t"
+			 "cmpb $0, debugged(%%rip)\n\tje 1f\n\toutb %%al, %6\n1:\tiretq"
 			 :
 			 : "i"(EXO_USER_SS), "r"(image.stack_top), "i"(EXO_RFLAGS_USER), "i"(EXO_USER_CS), "r"(image.entry),
-			   "D"(image.info_va)
+			   "D"(image.info_va), "N"(MACHINE_PORT_DEBUG + MACHINE_DEBUG_START)
 			 : "memory");
 	__builtin_unreachable();
 }
@@ -122,6 +124,7 @@ void exo_main(uint64_t info, unsigned loader)
 	clock_init(&info_page.clock);
 	devices_find();
 	fence_raise();
+	debugged = cmdline_find(MACHINE_DEBUG) != NULL;
 	image_load();
 	info_fill();
 	ring3_enter();

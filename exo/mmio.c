@@ -177,3 +177,22 @@ void mmio_devices_find(void)
 	for (unsigned i = 0; i < n; i++)
 		device_add(found[i].addr, found[i].gsi);
 }
+
+/*
+ * QEMU's microvm tells its devices by ACPI unless that is off. They stand at fixed places: 24 of them behind a second I/O
+ * APIC, or 8 behind the only one. Source: QEMU hw/i386/microvm.c, docs/system/i386/microvm.rst.
+ */
+#define MICROVM_BASE 0xfeb00000UL
+#define MICROVM_STEP 512UL
+
+void mmio_microvm_find(void)
+{
+	bool second;
+
+	if (!(cpuid(1, 0).ecx >> 31) || !direct_map(MICROVM_BASE, PAGE_SIZE, true) ||
+	    *(volatile uint32_t *)direct(MICROVM_BASE) != MMIO_MAGIC)
+		return;
+	second = irq_lines() > 24;
+	for (unsigned i = 0; i < (second ? 24U : 8U); i++)
+		device_add(MICROVM_BASE + i * MICROVM_STEP, (second ? 24U : 16U) + i);
+}

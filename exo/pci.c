@@ -227,9 +227,11 @@ static void bus_scan(unsigned bus, unsigned depth)
 	}
 }
 
-void pci_devices_find(void)
+bool pci_devices_find(void)
 {
 	port_out32(CONFIG_ADDRESS, 0x80000000U);
-	if (port_in32(CONFIG_ADDRESS) == 0x80000000U)
-		bus_scan(0, 0);
+	if (port_in32(CONFIG_ADDRESS) != 0x80000000U)
+		return false;
+	bus_scan(0, 0);
+	return true;
 }

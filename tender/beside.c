@@ -9,7 +9,7 @@
 
 bool beside_find(const char *name, int mode, char path[BESIDE_PATH_MAX])
 {
-	static const char *const places[] = {"", "../libexec/pith/"};
+	static const char *const places[] = {"", "../libexec/pith/", "../lib/pith/"};
 	ssize_t n = readlink("/proc/self/exe", path, BESIDE_PATH_MAX - 64);
 	char *slash;
 

@@ -7,11 +7,11 @@
 #define BESIDE_PATH_MAX 4096
 
 /*
- * The path of a file beside this program, or where `make install` puts it: ../libexec/pith.
+ * The path of a file beside this program, or where `make install` puts it: ../libexec/pith (programs), ../lib/pith.
  *
  * mode  of access(2)
  *
- * false: it is at neither place, or may not be used.
+ * false: it is at none of these places, or may not be used.
  */
 bool beside_find(const char *name, int mode, char path[BESIDE_PATH_MAX]);
 

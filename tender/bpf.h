@@ -3,8 +3,8 @@
  * Writing classic BPF for seccomp: a program grows instruction by instruction; a check that does not hold jumps to
  * BPF_ELSE, and bpf_patch makes that the end of the row once its length is known.
  *
- * Nothing here allocates. A program that becomes too long, or a row that no jump can leave, is a fault of the table that
- * is compiled: an assertion. Source: seccomp(2), Documentation/userspace-api/seccomp_filter.rst.
+ * Nothing here allocates. A program that becomes too long, or a row that no jump can leave, is a fault of the table
+ * that is compiled: an assertion. Source: seccomp(2), Documentation/userspace-api/seccomp_filter.rst.
  */
 #pragma once
 

@@ -49,6 +49,28 @@ struct host_device *host_exo_device(uint32_t id, unsigned queues, uint16_t queue
 	return d;
 }
 
+static void ring_check(const struct vring *r)
+{
+	unsigned free = 0, chains = 0, used = 0;
+
+	for (uint16_t i = r->free_head; free < r->free_count; i = r->slot[i].next, free++)
+		ASSERT(i < r->size && !r->slot[i].count);
+	for (unsigned i = 0; i < r->size; i++) {
+		used += r->slot[i].count;
+		chains += r->slot[i].count != 0;
+	}
+	ASSERT(free + used == r->size && chains == r->chains);
+}
+
+void host_exo_check(void)
+{
+	const struct vring *const rings[] = {&chan.rx, &chan.tx, &net.rx, &net.tx, &disk.ring};
+
+	for (unsigned i = 0; i < ARRAY_LEN(rings); i++)
+		if (rings[i]->slot)
+			ring_check(rings[i]);
+}
+
 /* ---- what the drivers ask of the rest of plat/exo ---- */
 
 const struct exo_info *exo_info(void)
@@ -232,7 +254,7 @@ bool host_queue_next(struct host_device *d, unsigned queue, struct host_chain *o
 	const struct vring_desc *desc = (const struct vring_desc *)(uintptr_t)d->bind.queue[queue].desc;
 	const uint16_t *avail = driver_area(d, queue);
 	const unsigned size = d->bind.queue[queue].size;
-	uint16_t i;
+	uint16_t i, *event;
 
 	if (!d->bound || d->avail_at[queue] == avail[1])
 		return false;
@@ -250,8 +272,9 @@ bool host_queue_next(struct host_device *d, unsigned queue, struct host_chain *o
 			break;
 		i = desc[i].next;
 	}
-	if (d->bind.features & VIRTIO_F_EVENT_IDX && device_area(d, queue)[2 + 4 * size] == (uint16_t)(d->avail_at[queue] - 1))
-		device_area(d, queue)[2 + 4 * size] = d->avail_at[queue];
+	event = device_area(d, queue) + 2 + 4 * size;
+	if (d->bind.features & VIRTIO_F_EVENT_IDX && *event == (uint16_t)(d->avail_at[queue] - 1))
+		*event = d->avail_at[queue]; /* it sleeps on */
 	return true;
 }
 
@@ -285,7 +308,7 @@ void host_queue_sleep(struct host_device *d, unsigned queue, bool asleep)
 	uint16_t *used = device_area(d, queue);
 
 	if (d->bind.features & VIRTIO_F_EVENT_IDX)
-		used[2 + 4 * d->bind.queue[queue].size] = (uint16_t)(asleep ? d->avail_at[queue] : d->avail_at[queue] - 1);
+		used[2 + 4 * d->bind.queue[queue].size] = (uint16_t)(d->avail_at[queue] - !asleep);
 	else
 		used[0] = asleep ? 0 : USED_NO_NOTIFY;
 }

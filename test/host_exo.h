@@ -55,6 +55,9 @@ void host_exo_reset(void);
 /* A device with `queues` queues of `queue_max` descriptors; VIRTIO_F_VERSION_1 is always offered. */
 struct host_device *host_exo_device(uint32_t id, unsigned queues, uint16_t queue_max, uint64_t features);
 
+/* Every descriptor of every ring that is set up is free or in one chain; else the test ends. */
+void host_exo_check(void);
+
 /* ---- the device's side of a queue ---- */
 
 /* The next chain that the driver has added; false: none. */

@@ -24,7 +24,7 @@ $(B)/unit/%: $(B)/test/test/unit/%.o $(B)/test/libtest.a
 # The kernel that kvm_machine_test runs instead of exo: it drives the devices and ends with what it found.
 $(B)/guest/kvm_guest.elf: test/unit/kvm_guest.c test/unit/kvm_guest_start.S test/unit/kvm_guest.ld
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(COMMON) -MF $(B)/guest/kvm_guest.d -MT $@ -ffreestanding -fno-pie -no-pie -static -nostdlib \
+	$(Q)$(CC) $(COMMON) -MF $(B)/guest/kvm_guest.d -MT $@ -ffreestanding -fno-pie -static -nostdlib \
 		-mgeneral-regs-only -mno-red-zone -fno-stack-protector -fcf-protection=none -Wl,--build-id=none \
 		-Wl,--no-warn-rwx-segments -Wl,-T,test/unit/kvm_guest.ld -o $@ $(filter %.c %.S,$^)
 $(B)/host/test/unit/kvm_machine_test.o: $(B)/guest/kvm_guest.elf

@@ -43,7 +43,8 @@ const char *backtrace_symbol(const struct image_symbols *s, uint64_t bytes, uint
 		return NULL;
 	found = symbol_find(s, off);
 	names = (const char *)&s->symbol[s->count];
-	if (!found || found->name_off >= s->names_size || !memchr(names + found->name_off, 0, s->names_size - found->name_off))
+	if (!found || found->name_off >= s->names_size ||
+	    !memchr(names + found->name_off, 0, s->names_size - found->name_off))
 		return NULL;
 	*in = off - found->value;
 	return names + found->name_off;
@@ -52,8 +53,9 @@ const char *backtrace_symbol(const struct image_symbols *s, uint64_t bytes, uint
 /* back: 1 for a return address, which may stand behind its function's last instruction, a call that does not return. */
 static void frame_print(const struct boot_info *b, uint64_t rip, unsigned back)
 {
+	const struct image_symbols *s = (const struct image_symbols *)b->symbols_addr;
 	uint64_t off = rip - b->image_base, in = 0;
-	const char *name = backtrace_symbol((const struct image_symbols *)b->symbols_addr, b->symbols_size, off - back, &in);
+	const char *name = backtrace_symbol(s, b->symbols_size, off - back, &in);
 
 	if (name)
 		os_printf("pith:   %#lx %s+%#lx", off, name, in + back);

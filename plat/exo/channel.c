@@ -317,9 +317,11 @@ void channel_end(int status)
 
 static void input_ask(void)
 {
-	chan.want_late = false;
 	if (chan.wanted || chan.tx_busy)
 		return;
+	if (chan.want_late)
+		vring_listen(&chan.tx, false);
+	chan.want_late = false;
 	chan.tx_busy = true;
 	chan.wanted = true; /* first: a tick may take the answer before we are back */
 	if (message_send_word(CHANNEL_WANT, INPUT_BYTES, 0)) {

@@ -4,8 +4,8 @@
  * of its own, since a program's memory is not the device's to reach.
  *
  * Offsets and lengths are the program's: where they are no block multiple, the blocks at the edges are read first.
- * True whenever no function of this file is running: the ring is empty, or the disk has been given up (it did not answer
- * in DISK_TIMEOUT_NS and may still write to the buffer). Source: virtio 1.2, 5.2.
+ * True whenever no function of this file is running: the ring is empty, or the disk has been given up (it did not
+ * answer in DISK_TIMEOUT_NS and may still write to the buffer). Source: virtio 1.2, 5.2.
  */
 #include "base/errno.h"
 #include "base/string.h"

@@ -2,8 +2,8 @@
 /*
  * What the drivers give to the start, to the trap code and to each other.
  *
- * start.c calls, once memory for devices and the clock work and before plat_select: channel_init, disk_probe, net_probe,
- * seed_fill. A device is bound when it is first needed; a machine without it costs nothing.
+ * start.c calls, once memory for devices and the clock work and before plat_select: channel_init, disk_probe,
+ * net_probe, seed_fill. A device is bound when it is first needed; a machine without it costs nothing.
  */
 #pragma once
 
@@ -34,8 +34,8 @@ void seed_fill(struct boot_info *b);
 /* ---- traps ---- */
 
 /*
- * Look for signals from outside: to be called at each tick, whatever was interrupted. They are added to exo_signals' set
- * and to os_attention. Calls exo only if the device has run out of buffers.
+ * Look for signals from outside: to be called at each tick, whatever was interrupted. They are added to exo_signals'
+ * set and to os_attention. Calls exo only if the device has run out of buffers.
  */
 void exo_poll_events(void);
 

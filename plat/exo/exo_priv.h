@@ -69,4 +69,4 @@ int exo_frames_tx(const struct plat_frame *f, unsigned n);
 int exo_frames_rx(struct plat_frame *f, unsigned n);
 void exo_set_fs(uint64_t base);
 uint64_t exo_get_fs(void);
-_Noreturn void exo_exit(int status);
+void exo_exit(int status) __attribute__((noreturn));

@@ -31,7 +31,7 @@
 #define NET_MEMORY_MIN (64u * 1024)
 #define NET_MEMORY_MAX (2u * 1024 * 1024)
 /* Where segments of 64 KiB arrive the stack keeps 16 buffers of that size ready. */
-#define NET_TSO_MEMORY (16u * 1024 * 1024)
+#define NET_TSO_MEMORY (8u * 1024 * 1024)
 
 static struct {
 	enum { NET_NONE, NET_FOUND, NET_UP, NET_DOWN } state;

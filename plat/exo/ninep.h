@@ -3,9 +3,9 @@
  * Files of volumes in a virtual machine: a 9P2000.L client (abi/ninep.h) behind plat_broker and the calls on open
  * files.
  *
- * Volume i is the i-th virtio-9p device, bound when it is first asked for. One request is under way at a time; the
- * call waits for its reply. A server that does not answer within NINEP_TIMEOUT_NS, or that breaks the protocol's
- * framing, is not asked again: its volume answers -EIO from then on.
+ * Volume i is the virtio-9p device with the mount tag "voli" ("vol0", …), or else the i-th; bound when it is first asked
+ * for. One request is under way at a time; the call waits for its reply. A server that does not answer within
+ * NINEP_TIMEOUT_NS, or that breaks the protocol's framing, is not asked again: its volume answers -EIO from then on.
  *
  * Of what the process platform's broker does, 9P cannot say: RENAME_EXCHANGE (-EINVAL) and whose device an inode is on
  * (0); RENAME_NOREPLACE looks first and then renames.

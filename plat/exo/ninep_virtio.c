@@ -7,9 +7,11 @@
 
 #include "abi/ninep.h"
 #include "base/errno.h"
+#include "base/string.h"
 #include "plat/exo/exo_priv.h"
 #include "plat/exo/ring.h"
 
+#define NINEP_F_MOUNT_TAG 1ULL
 #define MESSAGE_BYTES (64u * 1024u + NINEP_IO_HEADER) /* 64 KiB of a file and what stands around them */
 #define MESSAGE_BYTES_SMALL 8192u		      /* the longest path and what stands around its names */
 #define MEMORY_SMALL (32u << 20)
@@ -45,13 +47,35 @@ static size_t message_bytes(void)
 	return exo_info()->memory_free < MEMORY_SMALL ? MESSAGE_BYTES_SMALL : MESSAGE_BYTES;
 }
 
+static bool tag_is(const struct exo_device *d, const char *tag)
+{
+	struct cursor c = cursor_of(d->config, MIN(d->config_len, EXO_CONFIG_MAX));
+	size_t n;
+	const uint8_t *p = ninep_take_string(&c, &n); /* as in a message: length, bytes (virtio 1.2, 5.14.4) */
+
+	return (d->features & NINEP_F_MOUNT_TAG) && p && n == strlen(tag) && memcmp(p, tag, n) == 0;
+}
+
+/* By its tag, for the order of devices is the machine's: QEMU's microvm gives the first -device the last address. */
+static int volume_device(unsigned volume, struct exo_device *out)
+{
+	char tag[16];
+	int index;
+
+	str_format(tag, sizeof(tag), "vol%u", volume);
+	for (unsigned i = 0; (index = device_find(VIRTIO_9P, i, out)) >= 0; i++)
+		if (tag_is(out, tag))
+			return index;
+	return device_find(VIRTIO_9P, volume, out);
+}
+
 int ninep_transport_open(unsigned volume, struct ninep_transport *out)
 {
 	struct ninep_device *d = &devices[volume];
 	struct vring *ring = &d->ring;
 	struct exo_device info;
 	unsigned size;
-	int index = device_find(VIRTIO_9P, volume, &info), err;
+	int index = volume_device(volume, &info), err;
 
 	if (index < 0)
 		return index;
@@ -65,6 +89,6 @@ int ninep_transport_open(unsigned volume, struct ninep_transport *out)
 		return -ENOMEM;
 	err = vring_init(ring, size, 0);
 	if (!err)
-		err = device_bind((uint32_t)index, device_features(&info, 0), &ring, 1);
+		err = device_bind((uint32_t)index, device_features(&info, NINEP_F_MOUNT_TAG), &ring, 1);
 	return err;
 }

@@ -74,7 +74,7 @@ int vring_init(struct vring *r, unsigned size, uint32_t chunk_bytes)
 	if (chunk_bytes) {
 		r->chunk = dma_alloc((size_t)size * chunk_bytes, &r->chunk_phys);
 		if (!r->chunk)
-			return -ENOMEM; /* what dma_alloc gave is mapped for good: a machine so small does not run anyway */
+			return -ENOMEM; /* what dma_alloc gave stays mapped: a machine so small does not run anyway */
 	}
 	r->desc = (struct vring_desc *)mem;
 	r->avail = (uint16_t *)(mem + sizeof(struct vring_desc) * size);
@@ -255,7 +255,7 @@ int vring_kick(struct vring *r)
 		return 0;
 	__atomic_store_n(&r->avail[1], new, __ATOMIC_RELEASE);
 	r->told_idx = new;
-	/* The device looks at the index after it has said that it wants to be told: one of both is seen by the other. */
+	/* The device looks at the index after it has asked to be told: one of both is seen by the other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (r->event_idx)
 		notify = event_passed(__atomic_load_n(avail_event(r), __ATOMIC_RELAXED), new, old);
@@ -284,7 +284,7 @@ int vring_take(struct vring *r, uint32_t *len)
 		return -EAGAIN;
 	id = __atomic_load_n(&e[0], __ATOMIC_RELAXED);
 	n = __atomic_load_n(&e[1], __ATOMIC_RELAXED);
-	if (ready > r->chains || id >= r->size || !r->slot[id].count)
+	if (ready > (uint16_t)(r->told_idx - r->used_idx) || id >= r->size || !r->slot[id].count)
 		return vring_break(r);
 	/* Some devices write a length for what they only read. */
 	if (r->slot[id].in_bytes && n > r->slot[id].in_bytes)
@@ -300,7 +300,7 @@ int vring_take(struct vring *r, uint32_t *len)
 bool vring_listen(struct vring *r, bool on)
 {
 	if (r->event_idx) {
-		/* Off: the index comes there in 65535 chains. An event of the past would do, but the next one is no past. */
+		/* Off: the index comes there in 65535 chains. */
 		__atomic_store_n(used_event(r), (uint16_t)(on ? r->used_idx : r->used_idx - 1), __ATOMIC_RELAXED);
 	} else {
 		__atomic_store_n(&r->avail[0], on ? 0 : AVAIL_NO_INTERRUPT, __ATOMIC_RELAXED);

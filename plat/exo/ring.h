@@ -2,9 +2,9 @@
 /*
  * Split virtqueues, driver side, and the devices behind them.
  *
- * A chain is one request: pieces that the device reads, then pieces that it writes. Chains are added, told to the device
- * with vring_kick (which calls exo only when the device sleeps), and taken back when the device has used them. A ring may
- * own a chunk of memory for each descriptor: then vring_send copies bytes out, and vring_post lends a chunk for input.
+ * A chain is one request: pieces that the device reads, then pieces that it writes. Chains are added, told to the
+ * device with vring_kick (which calls exo only when the device sleeps), and taken back when the device has used them. A
+ * ring may own a chunk of memory for each descriptor: then vring_send copies bytes out, and vring_post lends a chunk for input.
  *
  * What the device writes (indexes, ids, lengths) are bytes from outside. A device that breaks the rules is given up:
  * `broken` is set, every call returns -EIO from then on, and nothing more is asked of it.

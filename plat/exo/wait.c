@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Waiting: rings are looked at without a word to exo; only when there is nothing in any of them are the devices asked to
- * interrupt, the rings looked at once more, and exo told to sleep.
+ * Waiting: rings are looked at without a word to exo; only when there is nothing in any of them are the devices asked
+ * to interrupt, the rings looked at once more, and exo told to sleep.
  */
 #include "plat/exo/drivers.h"
 #include "plat/exo/exo_priv.h"

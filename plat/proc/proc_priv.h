@@ -40,4 +40,4 @@ int cage_frames_tx(const struct plat_frame *f, unsigned n);
 int cage_frames_rx(struct plat_frame *f, unsigned n);
 void cage_set_fs(uint64_t base);
 uint64_t cage_get_fs(void);
-_Noreturn void cage_exit(int status);
+void cage_exit(int status) __attribute__((noreturn)); /* of the type too: struct plat_ops */

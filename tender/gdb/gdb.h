@@ -175,7 +175,8 @@ struct gdb_ptrace {
 int gdb_ptrace_me(void);
 /*
  * In the parent, which is the tracer from now on: wait for the child's int3 (which follows gdb_ptrace_me), go on to the
- * library OS's first instruction. listen_fd becomes the server's. 0; -ECHILD: the child has ended before; negative errno.
+ * library OS's first instruction. listen_fd becomes the server's.
+ * 0; -ECHILD: the child has ended before; other negative errno.
  */
 int gdb_ptrace_start(struct gdb_ptrace *p, int pid, int listen_fd);
 /* After each SIGCHLD: what has the child stopped for? Leaves its end to be waited for by the caller. */

@@ -3,8 +3,8 @@
  * The cage as a target: ptrace by its supervisor, which is its parent.
  *
  * The library OS lives by signals, which gdb's user need not see: unpatched calls (SIGSYS), ticks (SIGALRM), faults of
- * ucopy (SIGSEGV in the library OS) and signals from outside are passed on at once. Reported are breakpoints, steps, the
- * interrupt, and faults of program code. A step of program code that leads into the library OS ends where the program
+ * ucopy (SIGSEGV in the library OS) and signals from outside are passed on at once. Reported are breakpoints, steps,
+ * the interrupt, and faults of program code. A step of program code that leads into the library OS ends where the program
  * goes on: a breakpoint of ours stands there meanwhile. Ticks and signals from outside that come during a step
  * wait for the next continuing.
  *
@@ -38,7 +38,7 @@ static bool in_os(uint64_t rip)
 
 /* ---- registers and memory ---- */
 
-_Static_assert(sizeof(struct user_fpregs_struct) == sizeof(((struct gdb_regs *)0)->fx), "both are what fxsave64 writes");
+_Static_assert(sizeof(struct user_fpregs_struct) == sizeof(((struct gdb_regs *)0)->fx), "what fxsave64 writes");
 
 static int target_read_regs(void *self, struct gdb_regs *out)
 {
@@ -126,7 +126,7 @@ static uint64_t rip_of(const struct gdb_ptrace *p)
 }
 
 /* A tracee that does not take the request has been killed: its end is told elsewhere. */
-static int request(const struct gdb_ptrace *p, int how, int signo)
+static int request(const struct gdb_ptrace *p, enum __ptrace_request how, int signo)
 {
 	return ptrace(how, p->pid, NULL, (void *)(intptr_t)signo) == 0 ? 0 : -errno;
 }

@@ -15,7 +15,8 @@
 
 static const struct {
 	uint8_t host, gdb;
-} signal_numbers[] = {{7, 10}, {10, 30}, {12, 31}, {17, 20}, {18, 19}, {19, 17}, {20, 18}, {31, 12}, {23, 16}, {30, 32}};
+} signal_numbers[] = {{7, 10},  {10, 30}, {12, 31}, {17, 20}, {18, 19},
+		      {19, 17}, {20, 18}, {23, 16}, {30, 32}, {31, 12}};
 
 static unsigned signal_to_gdb(int host)
 {

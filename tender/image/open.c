@@ -114,8 +114,8 @@ static bool sum_ok(const uint8_t *p, const struct elf_header *h, const struct el
 }
 
 /* The head alone: n is its size. */
-static enum image_verdict head_check(const uint8_t *p, uint64_t n, const struct elf_header *h, const struct parts *parts,
-				     const struct image_manifest *m)
+static enum image_verdict head_check(const uint8_t *p, uint64_t n, const struct elf_header *h,
+				     const struct parts *parts, const struct image_manifest *m)
 {
 	struct elf_file f;
 
@@ -200,8 +200,8 @@ static bool image_likely(int fd, struct stat *st)
 {
 	uint8_t first[ELF_HEADER_BYTES];
 
-	return fstat(fd, st) == 0 && S_ISREG(st->st_mode) && pread(fd, first, sizeof(first), 0) == (ssize_t)sizeof(first) &&
-	       elf_magic(first, sizeof(first));
+	return fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
+	       pread(fd, first, sizeof(first), 0) == (ssize_t)sizeof(first) && elf_magic(first, sizeof(first));
 }
 
 static int file_open(int fd, const char *path, uint64_t size, struct image *out)

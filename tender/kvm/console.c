@@ -2,9 +2,9 @@
 /*
  * virtio-console (virtio 1.2, 5.3): bytes between the rings and the supervisor (abi/channel.h), both ways.
  *
- * Where one side does not take more, the other's bytes stay where they are: in the ring, or in the socket. A chain that the
- * socket took a part of stays in the ring too; `sent` says how much of it is gone, since no pointer into the guest's memory
- * outlives the lock.
+ * Where one side does not take more, the other's bytes stay where they are: in the ring, or in the socket. A chain that
+ * the socket took a part of stays in the ring too; `sent` says how much of it is gone, since no pointer into the
+ * guest's memory outlives the lock.
  */
 #include "tender/kvm/device.h"
 

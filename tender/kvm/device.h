@@ -3,12 +3,12 @@
  * A virtio device on MMIO (virtio 1.2, 4.2, version 2): its registers, its queues, and what a kind of device adds.
  *
  * Two threads: the processor's, which comes with register accesses (device_mmio), and the one for input and output,
- * which comes with device_poll. `lock` covers everything of a device; both functions take it. A device never blocks while
- * it holds the lock, and never waits for a peer: what cannot be done now stays in the ring.
+ * which comes with device_poll. `lock` covers everything of a device; both functions take it. A device never blocks
+ * while it holds the lock, and never waits for a peer: what cannot be done now stays in the ring.
  *
- * True whenever the lock is free: (1) a queue is ready only when its device has agreed on features; (2) chains are taken
- * only while the status is DRIVER_OK without NEEDS_RESET; (3) no host pointer into guest memory is kept but those of
- * ready queues, which bus_fence checks again.
+ * True whenever the lock is free: (1) a queue is ready only when its device has agreed on features; (2) chains are
+ * taken only while the status is DRIVER_OK without NEEDS_RESET; (3) no host pointer into guest memory is kept but those
+ * of ready queues, which bus_fence checks again.
  */
 #pragma once
 
@@ -41,7 +41,7 @@ struct device {
 	uint64_t offered;	 /* features */
 	uint8_t config[DEVICE_CONFIG_MAX];
 	uint32_t config_bytes;
-	/* what it waits for outside: set by the thread for input and output, cleared by poll when the host says EAGAIN */
+	/* what it waits for outside; set by the thread for input and output, cleared by poll when the host says EAGAIN */
 	int fd;		  /* -1: nothing */
 	bool fd_readable;
 	bool fd_full;	  /* poll could not write: it wants to hear of POLLOUT */
@@ -66,7 +66,7 @@ void device_write(struct device *d, uint32_t off, const void *data, unsigned n);
 
 /* Serve the queues, show the driver what was done, interrupt it if it wants that. true: something was done. */
 bool device_poll(struct device *d);
-/* Ask for notifications of the queues whose chains the device waits for, or for none. true: some have come meanwhile. */
+/* Ask for notifications of the queues whose chains the device waits for, or none. true: some have come meanwhile. */
 bool device_listen(struct device *d, bool on);
 
 static inline bool device_has(const struct device *d, unsigned feature_bit)
@@ -115,7 +115,7 @@ struct device *console_new(const struct guest_memory *m, int channel_fd);
 struct device *rng_new(const struct guest_memory *m);
 
 struct boot_net;
-/* A TAP device with a header of 12 bytes (net_tap_prepare), or with BOOT_NET_BATCH a socket to pith-net; not blocking. */
+/* A TAP device with a header of 12 bytes (net_tap_prepare), or with BOOT_NET_BATCH a socket to pith-net. */
 struct device *net_new(const struct guest_memory *m, int frames_fd, const struct boot_net *net);
 /* Make the TAP device speak virtio 1's header. 0 or negative errno. */
 int net_tap_prepare(int frames_fd);

@@ -2,8 +2,9 @@
 /*
  * The thread for input and output: it serves every device's queues, and what comes from outside.
  *
- * It sleeps in one epoll on the devices' notifications and descriptors. While there is work, and for a short while behind
- * it, it looks at the rings instead, with notifications off, so that the guest's processor does not leave the guest.
+ * It sleeps in one epoll on the devices' notifications and descriptors. While there is work, and for a short while
+ * behind it, it looks at the rings instead, with notifications off, so that the guest's processor does not leave the
+ * guest.
  */
 #pragma once
 

@@ -102,8 +102,8 @@ static void memmap_write(const struct vm *vm, struct handover *h)
 
 static bool cmdline_write(const struct vm *vm, char *to)
 {
-	size_t n = str_format(to, CMDLINE_MAX, "exo.exit=0x%x exo.fence=0x%x %s", MACHINE_PORT_EXIT, MACHINE_PORT_FENCE,
-			      MACHINE_ZEROED);
+	size_t n = str_format(to, CMDLINE_MAX, "exo.exit=0x%x exo.fence=0x%x %s%s", MACHINE_PORT_EXIT, MACHINE_PORT_FENCE,
+			      MACHINE_ZEROED, vm->hook.stopped ? " exo.fixed " MACHINE_DEBUG : "");
 
 	for (unsigned i = 0; i < vm->bus.count && n < CMDLINE_MAX; i++)
 		n += str_format(to + n, CMDLINE_MAX - n, " virtio_mmio.device=%uK@0x%lx:%u", DEVICE_MMIO_BYTES >> 10,

@@ -2,15 +2,16 @@
 /*
  * tender/kvm: run an image in a virtual machine of its own, on exo.
  *
- * The child that the supervisor gets is the machine: two threads, the processor's and the one for input and output. True
- * when the guest runs its first instruction: (1) the process has no root, no capability, no way to gain one, and the
- * namespaces that the host allows; (2) of descriptors only the standard error, the machine, the processor, the devices' and what they
- * were given; (3) both threads may make only the calls of seal.c. So a guest that takes over this process is where a program in
- * the cage is.
+ * The child that the supervisor gets is the machine: two threads, the processor's and the one for input and output.
+ * True when the guest runs its first instruction: (1) the process has no root, no capability, no way to gain one, and
+ * the namespaces that the host allows; (2) of descriptors only the standard error, the machine, the processor, the
+ * devices' and what they were given; (3) both threads may make only the calls of seal.c. So a guest that takes over
+ * this process is where a program in the cage is.
  */
 #include "base/string.h"
 #include "tender/instance.h"
 #include "tender/jail.h"
+#include "tender/kvm/debug.h"
 #include "tender/kvm/io.h"
 #include "tender/kvm/seal.h"
 #include "tender/kvm/vm.h"
@@ -27,14 +28,15 @@
 extern const uint8_t exo_image[], exo_image_end[];
 
 #define RAM_DEFAULT (1UL << 30)
-#define RAM_MIN (16UL << 20) /* exo, its page tables and the library OS with nothing to do */
+#define RAM_MIN (1280UL << 10) /* exo is at 1 MiB; what more a program needs exo and the library OS tell */
 #define MEMORY_SLACK (64UL << 20) /* this process's own data beside the guest's memory */
-#define KEEP_MAX (8 + 3 * BUS_DEVICES_MAX)
+#define KEEP_MAX (9 + 3 * BUS_DEVICES_MAX)
 
 struct machine {
 	const struct instance *instance;
 	struct vm vm;
 	struct io io;
+	struct debug debug; /* with config.gdb */
 	bool own_userns;
 	pthread_barrier_t jailed;
 };
@@ -56,7 +58,7 @@ static int kvm_prepare(struct instance *i)
 		return -1;
 	}
 	if (ram_bytes(i) < RAM_MIN) {
-		report_line("a virtual machine needs %lu MiB of memory or more; give a larger --memory", RAM_MIN >> 20);
+		report_line("a virtual machine needs %lu KiB of memory or more; give a larger --memory", RAM_MIN >> 10);
 		return -1;
 	}
 	return 0;
@@ -113,7 +115,7 @@ static int fd_compare(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-/* Standard input and output lead nowhere: no file that is opened later gets their numbers. While /dev is still there. */
+/* Standard input and output lead nowhere: no file that is opened later gets their numbers. While there is /dev. */
 static void streams_close(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -129,8 +131,8 @@ static void descriptors_close(const struct machine *m)
 	const struct bus *bus = &m->vm.bus;
 	/* The machine's own too: KVM ends irqfds with it. */
 	int keep[KEEP_MAX] = {STDERR_FILENO, m->vm.vm_fd, m->vm.vcpu_fd, m->io.epoll_fd,
-			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd};
-	unsigned n = 8;
+			      i->channel_fd, i->frames_fd, i->disk_fd, i->broker_fd, i->gdb_fd};
+	unsigned n = 9;
 	int next = STDERR_FILENO;
 
 	for (unsigned k = 0; k < bus->count; k++) {
@@ -151,7 +153,10 @@ static void drop(const struct machine *m)
 	jail_drop(m->own_userns, m->vm.ram_bytes + m->vm.module_bytes + MEMORY_SLACK);
 }
 
-/* Capabilities are a thread's own. The thread is made before the limit on processes and drops its own. */
+/*
+ * Capabilities are a thread's own: it drops them when this process has no root any more. It is made first of all,
+ * before the limit on processes too, for it takes until the host's next tick (4 ms) to run on a processor that is busy.
+ */
 static void *io_thread(void *arg)
 {
 	struct machine *m = arg;
@@ -162,9 +167,8 @@ static void *io_thread(void *arg)
 	io_run(&m->io);
 }
 
-static void jail_enter(struct machine *m)
+static void thread_start(struct machine *m)
 {
-	const struct instance *i = m->instance;
 	pthread_t thread;
 	int err;
 
@@ -172,6 +176,12 @@ static void jail_enter(struct machine *m)
 	err = pthread_create(&thread, NULL, io_thread, m);
 	if (err)
 		jail_fail("there is no second thread", err);
+}
+
+static void jail_enter(struct machine *m)
+{
+	const struct instance *i = m->instance;
+
 	jail_die_with(i->supervisor_fd);
 	streams_close();
 	jail_root_empty(i->config->empty_fd);
@@ -183,7 +193,8 @@ static void jail_enter(struct machine *m)
 
 static void seal(const struct machine *m)
 {
-	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0};
+	const struct seal_spec s = {.vcpu_fd = m->vm.vcpu_fd, .volumes = m->instance->broker_fd >= 0,
+				    .debug = m->instance->config->gdb};
 	struct filter f;
 	int err;
 
@@ -204,6 +215,7 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	setsid(); /* signals of a terminal are the supervisor's */
 	m.instance = i;
 	m.own_userns = own_userns;
+	thread_start(&m);
 	err = vm_open(&m.vm, &what);
 	if (!err)
 		err = vm_memory(&m.vm, ram_bytes(i), i->image, i->blob, &what);
@@ -212,6 +224,8 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	if (err)
 		jail_fail(what, err);
 	devices_attach(&m);
+	if (i->config->gdb && (err = debug_open(&m.debug, &m.vm, i->gdb_fd, i->config->gdb_auxv)) != 0)
+		jail_fail("signals cannot be taken for the debugger", err);
 	err = vm_boot(&m.vm, &what);
 	if (err)
 		jail_fail(what, err);
@@ -222,6 +236,8 @@ static _Noreturn void machine_main(const struct instance *i, bool own_userns)
 	seal(&m);
 	status = vm_run(&m.vm);
 	io_drain(&m.vm.bus);
+	if (i->config->gdb)
+		debug_end(&m.debug, status);
 	_exit(status);
 }
 
@@ -239,6 +255,7 @@ const struct platform platform_kvm = {
 	.name = "kvm",
 	.boot_platform = BOOT_PLAT_EXO,
 	.channel = true,
+	.gdb = PLATFORM_GDB_CHILD,
 	.prepare = kvm_prepare,
 	.start = kvm_start,
 };

@@ -3,8 +3,8 @@
  * The guest's memory as devices see it: RAM at guest physical addresses, less what exo has fenced off.
  *
  * The module (the image's file) is none of it: no device reads or writes there. Nothing here allocates or blocks.
- * `fence` changes only while no device runs (machine.c holds every device's lock), so what guest_at has returned is good
- * for as long as the caller holds its device's lock.
+ * `fence` changes only while no device runs (bus_fence holds every device's lock), so what guest_at has returned is
+ * good for as long as the caller holds its device's lock.
  */
 #pragma once
 

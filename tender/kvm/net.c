@@ -2,8 +2,8 @@
 /*
  * virtio-net (virtio 1.2, 5.1) over the two media of abi/frames.h.
  *
- * TAP: the device speaks the same 12-byte header as the rings, so a frame goes between its chain and the host's kernel in
- * one call, without a copy here. pith-net: many frames in one message; going out they are gathered from the guest's
+ * TAP: the device speaks the same 12-byte header as the rings, so a frame goes between its chain and the host's kernel
+ * in one call, without a copy here. pith-net: many frames in one message; going out they are gathered from the guest's
  * memory, coming in they are copied out of the message into the chains.
  *
  * A frame that makes no sense is dropped and counted, as on a wire. What does not fit now stays in the ring or in the
@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct virtio_net_hdr_mrg_rxbuf) == sizeof(struct vnet_hdr
 
 enum { RX, TX };
 
-/* Chains taken from the receive queue for frames to come, in order; they are all used or given back before the unlock. */
+/* Chains taken from the receive queue for frames to come, in order; all are used or given back before the unlock. */
 struct rx_window {
 	unsigned first, count;	 /* of `buffer` */
 	size_t bytes;		 /* room in them */
@@ -84,7 +84,8 @@ static bool window_add(struct net *n)
 
 	if (w->first + w->count == BUFFERS_MAX || w->iov_first + w->iov_count + QUEUE_SIZE_MAX > ARRAY_LEN(w->iov))
 		window_compact(w);
-	if (w->count == BUFFERS_MAX || w->iov_count + QUEUE_SIZE_MAX > ARRAY_LEN(w->iov) || !device_next(&n->dev, RX, &c))
+	if (w->count == BUFFERS_MAX || w->iov_count + QUEUE_SIZE_MAX > ARRAY_LEN(w->iov) ||
+	    !device_next(&n->dev, RX, &c))
 		return false;
 	w->buffer[w->first + w->count++] =
 		(struct rx_buffer){.head = c.head, .iov_count = c.in_count, .bytes = c.in_bytes};
@@ -95,8 +96,8 @@ static bool window_add(struct net *n)
 }
 
 /*
- * Room for a frame of n->frame_max bytes. Without merged buffers that is one chain. A driver whose whole ring holds less
- * gets what its ring can hold. false: wait for more chains.
+ * Room for a frame of n->frame_max bytes. Without merged buffers that is one chain. A driver whose whole ring holds
+ * less gets what its ring can hold. false: wait for more chains.
  */
 static bool window_fill(struct net *n)
 {
@@ -167,7 +168,7 @@ static bool tap_rx_one(struct net *n)
 		return true;
 	}
 	memcpy(v, in, count * sizeof(v[0]));
-	v[count] = (struct iovec){n->message, sizeof(n->message)}; /* so that a frame that was cut is told from a full one */
+	v[count] = (struct iovec){n->message, sizeof(n->message)}; /* tells a frame that was cut from a full one */
 	r = readv(n->dev.fd, v, (int)count + 1);
 	if (r < 0 && errno == EINTR)
 		return true;

@@ -3,7 +3,7 @@
  * virtio-9p (virtio 1.2, 5.14; Linux net/9p/trans_virtio.c): one request and its reply are one chain.
  *
  * A request is copied before it is looked at, for the guest can change it meanwhile. One that is longer than
- * NINEP_MESSAGE_MAX, or whose reply finds no room, gets an empty answer and is counted.
+ * NINEP_SERVER_MSIZE, or whose reply finds no room, gets an empty answer and is counted.
  */
 #include "base/string.h"
 #include "tender/kvm/device.h"
@@ -13,13 +13,27 @@
 #include <linux/virtio_ids.h>
 #include <stdlib.h>
 
-#define NINEP_MESSAGE_MAX (1u << 20) /* more than any msize that is agreed on */
-
 struct ninep_device {
 	struct device dev;
 	struct ninep_server *server;
-	uint8_t request[NINEP_MESSAGE_MAX], reply[NINEP_MESSAGE_MAX];
+	uint8_t request[NINEP_SERVER_MSIZE];
+	uint8_t reply[NINEP_SERVER_MSIZE]; /* for a chain whose room for the reply is in pieces */
 };
+
+/* Returns the reply's length; it is in the chain. */
+static size_t request_serve(struct ninep_device *n, const struct queue_chain *c)
+{
+	const struct iovec *in = c->iov + c->out_count;
+	size_t cap = MIN(c->in_bytes, sizeof(n->reply)), len;
+
+	if (c->out_bytes > sizeof(n->request))
+		return 0;
+	iov_read(c->iov, c->out_count, 0, n->request, c->out_bytes);
+	if (c->in_count == 1)
+		return ninep_serve(n->server, n->request, c->out_bytes, in->iov_base, cap);
+	len = ninep_serve(n->server, n->request, c->out_bytes, n->reply, cap);
+	return iov_write(in, c->in_count, 0, n->reply, len);
+}
 
 static bool ninep_poll(struct device *d)
 {
@@ -28,15 +42,11 @@ static bool ninep_poll(struct device *d)
 	unsigned done = 0;
 
 	for (; done < DEVICE_BATCH && device_next(d, 0, &c); done++) {
-		size_t len = 0;
+		size_t len = request_serve(n, &c);
 
-		if (c.out_bytes <= sizeof(n->request)) {
-			iov_read(c.iov, c.out_count, 0, n->request, c.out_bytes);
-			len = ninep_serve(n->server, n->request, c.out_bytes, n->reply, MIN(c.in_bytes, sizeof(n->reply)));
-		}
 		if (len == 0)
 			d->refused++;
-		queue_put(&d->queue[0], c.head, iov_write(c.iov + c.out_count, c.in_count, 0, n->reply, len));
+		queue_put(&d->queue[0], c.head, len);
 	}
 	return done > 0;
 }

@@ -3,8 +3,8 @@
  * The device's side of a split virtqueue (virtio 1.2, 2.7), without indirect tables.
  *
  * Everything in the rings is bytes from outside and may change while it is looked at: each value is read once, and
- * every address goes through guest_at. A queue whose driver breaks the rules is `broken`: it gives no chain any more until
- * it is reset. Called under the device's lock; nothing blocks or allocates.
+ * every address goes through guest_at. A queue whose driver breaks the rules is `broken`: it gives no chain any more
+ * until it is reset. Called under the device's lock; nothing blocks or allocates.
  *
  * True whenever no function of this file is running: (1) a ready queue's three parts lie in guest memory outside of the
  * fence; (2) 0 < size <= QUEUE_SIZE_MAX, a power of two; (3) queue_next has given out every chain up to next_avail, and

@@ -70,6 +70,11 @@ static const struct grant grants[] = {
 	{SYS_rt_sigreturn, DEBUG, {ANY}},
 	{SYS_tgkill, DEBUG, {ANY}},
 	{SYS_accept4, DEBUG, {ANY}},
+	{SYS_fcntl, DEBUG, {ANY}},
+	{SYS_gettid, DEBUG, {ANY}},
+	{SYS_setsockopt, DEBUG, {ANY}},
+	{SYS_shutdown, DEBUG, {ANY}},
+	{SYS_close, DEBUG, {ANY}},
 	{SYS_restart_syscall, ALWAYS, {ANY}},
 	{SYS_exit_group, ALWAYS, {ANY}},
 };

@@ -33,6 +33,12 @@ static void port_read(struct vm *vm, uint16_t port, uint8_t *data, unsigned size
 	}
 }
 
+static void hook_call(struct vm *vm, enum vm_stop why)
+{
+	if (vm->hook.stopped)
+		vm->hook.stopped(vm->hook.ctx, vm, why);
+}
+
 /* true: the guest has ended, with *status. */
 static bool port_write(struct vm *vm, uint16_t port, const uint8_t *data, unsigned size, unsigned count, int *status)
 {
@@ -43,6 +49,8 @@ static bool port_write(struct vm *vm, uint16_t port, const uint8_t *data, unsign
 		return true;
 	} else if (port == MACHINE_PORT_FENCE && size == 4) {
 		bus_fence(&vm->bus, (uint64_t)value_of(data) << 12);
+	} else if (port >= MACHINE_PORT_DEBUG && port <= MACHINE_PORT_DEBUG + MACHINE_DEBUG_MAPPED && vm->hook.stopped) {
+		hook_call(vm, (enum vm_stop)(port - MACHINE_PORT_DEBUG));
 	} else {
 		vm->refused++;
 	}
@@ -82,12 +90,6 @@ static int stopped(struct vm *vm, const char *why)
 	return EXIT_PITH;
 }
 
-static void hook_call(struct vm *vm, enum vm_stop why)
-{
-	if (vm->hook.stopped)
-		vm->hook.stopped(vm->hook.ctx, vm, why);
-}
-
 int vm_run(struct vm *vm)
 {
 	int status = EXIT_PITH;
@@ -105,7 +107,6 @@ int vm_run(struct vm *vm)
 				return status;
 			break;
 		case KVM_EXIT_MMIO: exit_mmio(vm); break;
-		case KVM_EXIT_DEBUG: hook_call(vm, VM_STOP_DEBUG); break;
 		case KVM_EXIT_INTR: break;
 		case KVM_EXIT_SHUTDOWN: return stopped(vm, "a fault that the kernel could not take (triple fault)");
 		case KVM_EXIT_INTERNAL_ERROR: return stopped(vm, "KVM cannot emulate an instruction");

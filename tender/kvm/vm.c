@@ -168,8 +168,8 @@ static void memory_plan(uint64_t ram_bytes, uint64_t module_bytes, struct plan *
 }
 
 /*
- * One slot of KVM's for RAM and the module behind it, for each costs a wait for all of the host's processors (up to 7 ms
- * here). Devices know RAM alone.
+ * One slot of KVM's for RAM and the module behind it, for each costs a wait for all of the host's processors (up to 7
+ * ms here). Devices know RAM alone.
  */
 static int slots_add(struct vm *vm, const struct plan *p)
 {
@@ -182,8 +182,11 @@ static int slots_add(struct vm *vm, const struct plan *p)
 	m->slot[m->count++] = (struct guest_slot){.addr = 0, .bytes = p->low, .host = host};
 	if (p->high)
 		m->slot[m->count++] = (struct guest_slot){.addr = HIGH_START, .bytes = p->high, .host = host + high_at};
+	/* A page that the guest touches first costs 1.3 us so, 5.2 us in small pages. A wish: no error. */
+	for (unsigned i = 0; i < m->count; i++)
+		madvise(m->slot[i].host, m->slot[i].bytes, MADV_HUGEPAGE);
 	vm->module_addr = p->module_addr;
-	vm->module = p->module_addr < HIGH_START ? host + p->module_addr : host + high_at + (p->module_addr - HIGH_START);
+	vm->module = host + (p->module_addr < HIGH_START ? p->module_addr : high_at + (p->module_addr - HIGH_START));
 	if (slot_add(vm, 0, 0, p->low_bytes, host) != 0)
 		return -1;
 	return p->high_bytes ? slot_add(vm, 1, HIGH_START, p->high_bytes, host + high_at) : 0;

@@ -7,8 +7,8 @@
  * function is left to the process's end.
  *
  * The machine, guest physical: RAM from 0, what is more than 3 GiB of it from 4 GiB on; the first 64 KiB hold what the
- * boot protocol hands over and are told as reserved; devices at BUS_BASE (device.h); the module on the first 2 MiB boundary
- * behind RAM where it does not meet the devices.
+ * boot protocol hands over and are told as reserved; devices at BUS_BASE (device.h); the module on the first 2 MiB
+ * boundary behind RAM where it does not meet the devices.
  */
 #pragma once
 
@@ -20,8 +20,8 @@
 
 struct vm;
 
-/* Why the processor has stopped for a debugger: KVM_EXIT_DEBUG, or a signal has ended KVM_RUN. */
-enum vm_stop { VM_STOP_DEBUG, VM_STOP_SIGNAL };
+/* Why the processor has stopped for a debugger: what exo tells (enum machine_debug), or a signal has ended KVM_RUN. */
+enum vm_stop { VM_STOP_STEP, VM_STOP_INT3, VM_STOP_START, VM_STOP_MAPPED, VM_STOP_SIGNAL };
 
 /* Called in vm_run by the processor's thread; when it returns the processor goes on. */
 struct vm_hook {

@@ -104,7 +104,7 @@ static void add_machine(struct builder *b, const struct instance *i, const struc
 	add(b, "-initrd");
 	add_text(b, FD_TEXT, s->initrd_fd);
 	add(b, "-append");
-	add_text(b, "exo.exit=%#x", QEMU_EXIT_PORT);
+	add_text(b, "exo.exit=%#x%s", QEMU_EXIT_PORT, i->config->gdb ? " exo.fixed" : "");
 	add(b, "-device");
 	add_text(b, "isa-debug-exit,iobase=%#x,iosize=4", QEMU_EXIT_PORT);
 }
@@ -133,8 +133,8 @@ static size_t forward_put(const char *p, char *out, size_t cap)
 	int ip = ip_end ? (int)(ip_end - p) : 0, number = slash ? (int)(slash - port) : (int)strlen(port);
 	const char *host_port = ip_end ? ip_end + 1 : p;
 
-	return str_format(out, cap, ",hostfwd=%s:%.*s:%.*s-%.*s", slash ? slash + 1 : "tcp", ip, p, (int)(port - host_port),
-			  host_port, number, port);
+	return str_format(out, cap, ",hostfwd=%s:%.*s:%.*s-%.*s", slash ? slash + 1 : "tcp", ip, p,
+			  (int)(port - host_port), host_port, number, port);
 }
 
 static void add_network(struct builder *b, const struct instance *i)
@@ -151,7 +151,8 @@ static void add_network(struct builder *b, const struct instance *i)
 		n += forward_put(i->config->publish[k], text + n, sizeof(text) - n);
 	add(b, "-netdev");
 	add_text(b, "%s", text);
-	str_format(text, sizeof(text), ",netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	str_format(text, sizeof(text), ",netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+		   m[4], m[5]);
 	add_device(b, "net", text);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* See qemu_priv.h. QEMU is a large program with many host calls: what holds it is its own sandbox, and less than a cage. */
+/* See qemu_priv.h. QEMU is a large program with many host calls: what holds it is its own sandbox, less than a cage. */
 #include "base/string.h"
 #include "tender/jail.h"
 #include "tender/qemu/qemu_priv.h"
@@ -108,7 +108,8 @@ static void fd_keep(int fd)
  */
 static void streams_place(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), err = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int err = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(err < 0 ? STDERR_FILENO : err, STDOUT_FILENO) < 0)
 		jail_fail("QEMU's streams cannot be placed", errno);

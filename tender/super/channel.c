@@ -155,8 +155,10 @@ static void in_take(struct channel *c)
 static bool in_read(struct channel *c)
 {
 	struct channel_in *in = &c->in;
-	void *to = in->have < sizeof(in->head) ? (uint8_t *)&in->head + in->have : in->data + (in->have - sizeof(in->head));
-	size_t n = in->have < sizeof(in->head) ? sizeof(in->head) - in->have : sizeof(in->head) + in->head.len - in->have;
+	size_t head = sizeof(in->head), data = in->have - head;
+	bool in_head = in->have < head;
+	void *to = in_head ? (uint8_t *)&in->head + in->have : in->data + data;
+	size_t n = in_head ? head - in->have : in->head.len - data;
 	ssize_t r = recv(c->fd, to, n, MSG_DONTWAIT);
 
 	if (r < 0 && (errno == EINTR || errno == EAGAIN))
@@ -212,10 +214,11 @@ static void stream_write(struct channel *c)
 void channel_watch(const struct channel *c, struct pollfd p[CHANNEL_POLLS])
 {
 	bool reads = c->exit_status < 0 && !in_waits(c), sends = !out_empty(c) || c->signals;
+	int input = c->want && out_empty(c) && c->fd >= 0 ? c->stream[0] : -1;
 	short events = (short)((reads ? POLLIN : 0) | (sends ? POLLOUT : 0));
 
 	p[CHANNEL_P_SOCKET] = (struct pollfd){.fd = events ? c->fd : -1, .events = events};
-	p[CHANNEL_P_INPUT] = (struct pollfd){.fd = c->want && out_empty(c) && c->fd >= 0 ? c->stream[0] : -1, .events = POLLIN};
+	p[CHANNEL_P_INPUT] = (struct pollfd){.fd = input, .events = POLLIN};
 	p[CHANNEL_P_OUTPUT] = (struct pollfd){.fd = in_waits(c) ? in_stream(c) : -1, .events = POLLOUT};
 }
 

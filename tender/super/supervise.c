@@ -28,7 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FD_ABOVE_HANDLES 16 /* a child places handles from BOOT_H_PACK on, and must not overwrite one that is still to come */
+/* A child places handles from BOOT_H_PACK on, and must not overwrite a descriptor that is still to come. */
+#define FD_ABOVE_HANDLES 16
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
@@ -262,7 +263,7 @@ static void loop_run(struct supervisor *s)
 	}
 }
 
-/* Write what the instance has said before it ended; a signal cuts it short, or a reader that stands still would hold us. */
+/* Write what the instance has said before it ended. A signal cuts it short: a reader that stands still would hold us. */
 static void channel_drain(struct channel *c, int signal_fd)
 {
 	struct pollfd p[1 + CHANNEL_POLLS];
@@ -456,7 +457,8 @@ int instance_run(const struct tender_config *config, const struct image_source *
 	struct image_source image = *source;
 	struct supervisor s = {
 		.platform = p,
-		.instance = {.config = config, .image = &image, .frames_fd = -1, .broker_fd = -1, .channel_fd = -1, .disk_fd = -1,
+		.instance = {.config = config, .image = &image, .frames_fd = -1, .broker_fd = -1, .channel_fd = -1,
+			     .disk_fd = -1,
 			     .gdb_fd = -1},
 		.broker = {.fd = -1},
 		.child_pidfd = -1,

@@ -3,8 +3,8 @@
  * Fuzz target: a gdb client that says anything, to a target of memory and registers.
  *
  * The first byte of the input chooses how it is fed. Lines of input become packets with the right sum, so that
- * commands are reached; between them the target stops in ways that the input chooses. Checked: answers are whole packets,
- * breakpoints are different, and once the client has gone no breakpoint is left in memory.
+ * commands are reached; between them the target stops in ways that the input chooses. Checked: answers are whole
+ * packets, breakpoints are different, and once the client has gone no breakpoint is left in memory.
  */
 #include "test/host_gdb.h"
 #include "tender/gdb/packet.c"

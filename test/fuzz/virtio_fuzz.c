@@ -3,8 +3,8 @@
  * A guest that drives every device of tender/kvm by register writes and ring memory.
  *
  * The input is a list of commands; what they do not name comes from the devices' own offers, so that a random input
- * reaches DRIVER_OK. Guest memory is one allocation of an odd size: the sanitizer sees each byte outside of it. The bytes
- * behind the fence are a pattern that must not change; no device may go on for ever without its driver.
+ * reaches DRIVER_OK. Guest memory is one allocation of an odd size: the sanitizer sees each byte outside of it. The
+ * bytes behind the fence are a pattern that must not change; no device may go on for ever without its driver.
  */
 #include "tender/kvm/device.h"
 

@@ -46,7 +46,7 @@ static void start(uint64_t features)
 	assert_true(dev->bound);
 }
 
-/* The device delivers a frame in as many of the driver's buffers as it takes; num_buffers is `claim` or, if 0, right. */
+/* The device delivers a frame in as many of the driver's buffers as it takes; num_buffers is `claim`; 0: right. */
 static unsigned deliver(const void *bytes, size_t n, uint16_t claim)
 {
 	static uint8_t all[HDR + FRAME_MAX];
@@ -97,7 +97,8 @@ static void flags_are_what_the_device_has(void **state)
 	} row[] = {
 		{F_ALL, 256u << 20, BOOT_NET_CSUM | BOOT_NET_TSO4, F_ALL},
 		{F_ALL & ~F_MRG, 256u << 20, BOOT_NET_CSUM | BOOT_NET_TSO4, F_ALL & ~(F_MRG | F_GUEST_TSO4)},
-		{F_ALL & ~F_GUEST_CSUM, 256u << 20, BOOT_NET_CSUM | BOOT_NET_TSO4, F_ALL & ~(F_GUEST_CSUM | F_GUEST_TSO4)},
+		{F_ALL & ~F_GUEST_CSUM, 256u << 20, BOOT_NET_CSUM | BOOT_NET_TSO4,
+		 F_ALL & ~(F_GUEST_CSUM | F_GUEST_TSO4)},
 		{F_ALL & ~F_HOST_TSO4, 256u << 20, BOOT_NET_CSUM, F_ALL & ~(F_HOST_TSO4 | F_GUEST_TSO4)},
 		{F_ALL & ~F_CSUM, 256u << 20, 0, F_MAC | F_MRG},
 		{F_ALL, 4u << 20, BOOT_NET_CSUM, F_ALL & ~(F_HOST_TSO4 | F_GUEST_TSO4)},
@@ -144,7 +145,8 @@ static void memory_is_kept_modest(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(memory) * ARRAY_LEN(queues) * ARRAY_LEN(mtu) * 2; i++) {
 		uint64_t m = memory[i % 5], most = MIN(MAX(m / 16, 65536u), 2u << 20), used = 0;
 
-		assert_int_equal(probe(i >= 60 ? F_ALL : F_CSUM, queues[i / 5 % 4], BOOT_NET_CSUM, mtu[i / 20 % 3], m), 0);
+		assert_int_equal(probe(i >= 60 ? F_ALL : F_CSUM, queues[i / 5 % 4], BOOT_NET_CSUM, mtu[i / 20 % 3], m),
+				 0);
 		assert_int_equal(exo_frames_rx(frame, 1), 0);
 		assert_true(host_exo.boot.net.mtu >= 1500);
 		for (struct host_chain c; host_queue_next(dev, RX, &c);)

@@ -68,6 +68,38 @@ static void requests_reach_the_volumes_own_device(void **state)
 	assert_int_equal(ninep_transport_open(2, &t), -ENODEV);
 }
 
+static void tag(struct host_device *d, const char *text)
+{
+	store_le16(d->info.config, (uint16_t)strlen(text));
+	memcpy(d->info.config + 2, text, strlen(text));
+}
+
+static void volumes_are_found_by_their_tags_in_any_order(void **state)
+{
+	struct host_device *d[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		d[i] = host_exo_device(VIRTIO_9P, 1, 128, NINEP_F_MOUNT_TAG);
+	tag(d[0], "vol2");
+	tag(d[1], "vol10");
+	tag(d[2], "vol0");
+	d[2]->info.config_len = 6;
+	assert_int_equal(ninep_transport_open(0, &t), 0);
+	assert_true(d[2]->bound && !d[0]->bound && !d[1]->bound);
+	assert_int_equal(ninep_transport_open(2, &t), 0);
+	assert_true(d[0]->bound && !d[1]->bound);
+	assert_int_equal(ninep_transport_open(10, &t), 0);
+	assert_true(d[1]->bound);
+	host_exo_reset();
+	d[0] = host_exo_device(VIRTIO_9P, 1, 128, NINEP_F_MOUNT_TAG);
+	d[1] = host_exo_device(VIRTIO_9P, 1, 128, NINEP_F_MOUNT_TAG);
+	tag(d[1], "vol0");
+	d[1]->info.config_len = 5; /* the tag is not all there */
+	assert_int_equal(ninep_transport_open(0, &t), 0);
+	assert_true(d[0]->bound && !d[1]->bound);
+}
+
 static void a_device_that_is_no_use_is_refused(void **state)
 {
 	(void)state;
@@ -147,6 +179,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(requests_reach_the_volumes_own_device, setup),
+		cmocka_unit_test_setup(volumes_are_found_by_their_tags_in_any_order, setup),
 		cmocka_unit_test_setup(a_device_that_is_no_use_is_refused, setup),
 		cmocka_unit_test_setup(little_memory_takes_small_messages, setup),
 		cmocka_unit_test_setup(a_mute_device_is_waited_for_a_minute_once, setup),

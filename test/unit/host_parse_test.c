@@ -195,7 +195,12 @@ static void what_does_not_go_together_is_refused(void **state)
 	static struct run_options o;
 
 	(void)state;
-	assert_int_equal(parse(OPTIONS_RUN, "run --gdb 1234 prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_RUN, "run --on qemu --gdb 0 prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_RUN, "run --gdb 65536 prog", &o), -1);
+	assert_int_equal(parse(OPTIONS_RUN, "run prog", &o), 0);
+	assert_false(o.tender.gdb);
+	assert_int_equal(parse(OPTIONS_RUN, "run --gdb 0 prog", &o), 0);
+	assert_true(o.tender.gdb);
 	assert_int_equal(parse(OPTIONS_RUN, "run --on kvm --gdb 1234 prog", &o), 0);
 	assert_int_equal(o.tender.gdb_port, 1234);
 	assert_int_equal(parse(OPTIONS_RUN, "run --disk a --disk b prog", &o), -1);

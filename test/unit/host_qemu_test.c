@@ -144,8 +144,11 @@ static void a_debugger_is_waited_for(void **state)
 	(void)state;
 	make();
 	assert_false(has("-S", NULL));
+	assert_true(has("-append", "exo.exit=0xf4"));
+	config.gdb = true;
 	config.gdb_port = 1234;
 	make();
+	assert_true(has("-append", "exo.exit=0xf4 exo.fixed"));
 	assert_true(has("-S", NULL));
 	assert_true(has("-gdb", "tcp:127.0.0.1:1234"));
 }

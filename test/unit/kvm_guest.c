@@ -205,7 +205,8 @@ static void handover_check(const struct start *s)
 	const struct range *map = (const struct range *)s->memmap, *module = (const struct range *)s->modules;
 
 	CHECK(s->magic == 0x336ec578 && s->version == 1 && s->module_count == 1);
-	CHECK(word_in((const char *)s->cmdline, "exo.exit=0xf4 exo.fence=0xf8 exo.zeroed virtio_mmio.device=4K@0xd0000000:5"));
+	CHECK(word_in((const char *)s->cmdline,
+		      "exo.exit=0xf4 exo.fence=0xf8 exo.zeroed virtio_mmio.device=4K@0xd0000000:5"));
 	for (unsigned i = 0; i < s->memmap_count; i++)
 		if ((uint32_t)map[i].type == 1)
 			CHECK(map[i].addr + map[i].size <= module->addr || map[i].addr >= module->addr + module->size);
@@ -222,6 +223,7 @@ static void ports_check(void)
 	CHECK(in8(0x3ff) == 0x5a && (in8(0x3fd) & 0x60) == 0x60);
 	CHECK(in8(0x70) == 0xff);
 	out8(0x80, 1);
+	out8(MACHINE_PORT_DEBUG + MACHINE_DEBUG_INT3, 0);
 	for (const char *p = GUEST_TEXT; *p; p++)
 		out8(0x3f8, (uint8_t)*p);
 }

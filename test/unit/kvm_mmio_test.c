@@ -215,7 +215,7 @@ static void a_fence_over_a_ring_stops_its_device_only(void **state)
 	struct driver other = rng_driver();
 
 	START;
-	/* The memory of both starts at 2 MiB less the ring of the first, so that one ring is in front of the fence's end. */
+	/* One ring in front of the fence's end, one behind it. */
 	d.memory.slot[0].addr = other.memory.slot[0].addr = 0x180000;
 	b.memory = d.memory;
 	b.device[0] = d.dev;

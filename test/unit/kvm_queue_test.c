@@ -88,7 +88,8 @@ static void ring_parts_must_lie_in_memory_and_be_aligned(void **state)
 	} bad[] = {
 		{0, 0, AVAIL_AT, USED_AT}, {3, 0, AVAIL_AT, USED_AT}, {512, 0, AVAIL_AT, USED_AT},
 		{16, 8, AVAIL_AT, USED_AT}, {16, 0, AVAIL_AT + 1, USED_AT}, {16, 0, AVAIL_AT, USED_AT + 2},
-		{16, RAM_BYTES - 16, AVAIL_AT, USED_AT}, {16, 0, RAM_BYTES - 36, USED_AT}, {16, 0, AVAIL_AT, RAM_BYTES - 132},
+		{16, RAM_BYTES - 16, AVAIL_AT, USED_AT}, {16, 0, RAM_BYTES - 36, USED_AT},
+		{16, 0, AVAIL_AT, RAM_BYTES - 132},
 		{16, UINT64_MAX - 15, AVAIL_AT, USED_AT}, {16, 0, RAM_BYTES, USED_AT}, {16, 0, AVAIL_AT, 1ULL << 40},
 	};
 	struct fixture f;

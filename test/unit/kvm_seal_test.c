@@ -79,8 +79,8 @@ static void memory_is_anonymous_and_no_code(void **state)
 
 static void nothing_is_opened_or_started(void **state)
 {
-	static const long calls[] = {SYS_open, SYS_openat, SYS_execve, SYS_clone, SYS_clone3, SYS_fork, SYS_socket, SYS_connect,
-				     SYS_kill, SYS_tgkill, SYS_ptrace, SYS_dup2, SYS_fcntl, SYS_prctl, SYS_seccomp,
+	static const long calls[] = {SYS_open, SYS_openat, SYS_execve, SYS_clone, SYS_clone3, SYS_fork, SYS_socket,
+				     SYS_connect, SYS_kill, SYS_tgkill, SYS_ptrace, SYS_dup2, SYS_fcntl, SYS_prctl, SYS_seccomp,
 				     SYS_setsockopt, SYS_process_vm_writev, SYS_io_uring_setup, SYS_memfd_create};
 
 	(void)state;
