@@ -50,9 +50,9 @@ enum exo_call {
 	 * -ENOMEM no frames, nothing is mapped then; -ENXIO beyond the file.
 	 */
 	EXO_MEM_MAP = 1,
-	/* (va, size): pages go back to exo. 0, -EINVAL, -EACCES. Holes are no error. */
+	/* (va, size): pages go back to exo. 0, -EINVAL, -EACCES, -ENOMEM (no page table to split a large page). */
 	EXO_MEM_UNMAP = 2,
-	/* (va, size, prot): of the pages that are mapped. 0; -EINVAL; -EACCES also for EXO_W on pages of the file. */
+	/* (va, size, prot): of the pages that are mapped. 0; -EINVAL, -ENOMEM; -EACCES also for EXO_W on pages of the file. */
 	EXO_MEM_PROTECT = 3,
 	/*
 	 * (entry, stack_top, state): where upcalls go. `stack_top` is a 64-byte multiple and `state` (struct

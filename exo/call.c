@@ -87,10 +87,7 @@ static int64_t call_mem_unmap(uint64_t va, uint64_t size)
 {
 	int err = range_check(va, size);
 
-	if (err)
-		return err;
-	map_remove(va, size);
-	return 0;
+	return err ? err : map_remove(va, size);
 }
 
 static int64_t call_mem_protect(uint64_t va, uint64_t size, uint64_t prot)

@@ -209,6 +209,7 @@ interrupt:
 
 	/* rax as saved; stack: rax, vector, error, rip, cs, rflags, rsp, ss */
 syscall_fault:
+	cld /* an exception leaves this flag as the program had it; the mask of `syscall` clears it */
 	movq 48(%rsp), %rax
 	movq %rax, syscall_rsp(%rip)
 	popq %rax

@@ -128,10 +128,16 @@ uint64_t memory_bytes(void);
 /* A zeroed page for page tables, from the fenced part of memory; 0: none left. */
 uint64_t table_alloc(void);
 void table_free(uint64_t phys);
+uint64_t tables_left(void);
 /* Where what a device must never touch ends, from exo's first byte on; 0: it is not in one piece. */
 uint64_t frames_fence(void);
 /* True when [phys, phys+n) is memory that an image may hold: not exo's own, not the tables'. */
 bool frames_are_images(uint64_t phys, uint64_t n);
+
+/* ---- main.c ---- */
+
+/* Tell the machine what devices must not touch any more (abi/machine.h). */
+void fence_raise(void);
 
 /* ---- map.c ---- */
 
@@ -140,11 +146,11 @@ bool frames_are_images(uint64_t phys, uint64_t n);
 void exo_protect(void);
 /* Make physical memory reachable by direct(): device registers uncached. false: no tables left. */
 bool direct_map(uint64_t phys, uint64_t size, bool device);
-/* The calls of the same names; the range is checked by the caller. */
+/* The calls of the same names; the range is checked by the caller. -ENOMEM: no tables left, nothing has changed. */
 int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags);
 int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags, uint64_t phys); /* phys 0: frames */
 int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot);
-void map_remove(uint64_t va, uint64_t size);
+int64_t map_remove(uint64_t va, uint64_t size);
 int64_t map_protect(uint64_t va, uint64_t size, uint32_t prot, bool only_less);
 /* exo's address of a ring 3 byte, NULL where it is not mapped (or not writable); the rest of its page follows. */
 void *map_reach(uint64_t va, bool write);

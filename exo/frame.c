@@ -2,13 +2,13 @@
 /*
  * Frames: which memory is free.
  *
- * Memory that was never used stands in extents, from whose low ends small frames are cut, and from whose high ends large
- * ones; so the start costs the same with any amount of memory. What comes back stands in two lists, by size, linked through
- * the frames themselves.
+ * Memory that was never used stands in extents, from whose high ends small frames are cut, and from whose low ends large
+ * ones; so the start costs the same with any amount of memory. What comes back stands in two lists, by size. Their links
+ * are not in the frames: the image can point a device at any of those, and would choose what is mapped next.
  *
  * Page tables come from a pool of their own right behind exo, so that [1 MiB, end of the pool) is all that a device must
- * never be pointed to: the fence of abi/machine.h. The pool is 1/128 of memory: a table maps 512 pages, and a program's
- * mappings are sparse.
+ * never be pointed to: the fence of abi/machine.h. The links stand in front of it. The pool grows as long as what is behind
+ * it was never used: how many tables a program needs depends on how sparse its mappings are.
  *
  * True between calls: a frame is in an extent, in a list, in the pool, or given out; never in two of them.
  */
@@ -16,17 +16,21 @@
 #include "base/string.h"
 #include "exo/exo.h"
 
-#define POOL_MIN_PAGES 24UL
-#define POOL_FRACTION 128UL
+#define POOL_MIN_PAGES 16UL
+#define POOL_FRACTION 1024UL
+#define POOL_GROW_PAGES 8UL /* each time the fence moves: an access that leaves the machine */
+#define MEMORY_TOP (1UL << 44) /* what is above is not used: a frame's number has 32 bits */
 
 extern char exo_start[], exo_end[];
 
 static struct extent extents[EXTENTS_MAX + 4];
 static unsigned extent_count;
-static uint64_t free_small, free_large; /* physical; the first word of each is the next, 0: none */
+static uint64_t free_small, free_large; /* physical, 0: none */
+static uint32_t *links;			/* by a frame's number: the next one's; 0: none */
 static uint64_t free_bytes, total_bytes;
 static bool zeroed;
 static uint64_t pool_start, pool_next, pool_end, pool_free;
+static uint64_t pool_left; /* tables */
 
 static uint64_t exo_phys_start(void)
 {
@@ -58,17 +62,31 @@ static void extent_add_without(struct extent e, const struct extent *cuts, unsig
 	extent_add(e.start, e.end);
 }
 
+/* Of one for each frame below the end of memory; they need no first value. */
+static uint64_t links_bytes(void)
+{
+	uint64_t top = 0;
+
+	for (unsigned i = 0; i < extent_count; i++)
+		top = MAX(top, extents[i].end);
+	return ALIGN_UP(top / PAGE_SIZE * sizeof(links[0]), PAGE_SIZE);
+}
+
 static void pool_take(void)
 {
-	uint64_t bytes = (POOL_MIN_PAGES + total_bytes / PAGE_SIZE / POOL_FRACTION) * PAGE_SIZE;
+	uint64_t tables = POOL_MIN_PAGES + total_bytes / PAGE_SIZE / POOL_FRACTION;
+	uint64_t bytes = links_bytes() + tables * PAGE_SIZE;
 
 	for (unsigned i = 0; i < extent_count; i++) {
 		struct extent *e = &extents[i];
 
 		if (e->start < exo_phys_start() || e->end - e->start < bytes)
 			continue;
-		pool_start = pool_next = e->start;
+		links = direct(e->start);
+		pool_start = e->start;
 		pool_end = e->start += bytes;
+		pool_next = pool_end - tables * PAGE_SIZE;
+		pool_left = tables;
 		free_bytes -= bytes;
 		return;
 	}
@@ -81,6 +99,7 @@ void frames_init(void)
 		{0, PAGE_SIZE}, /* physical address 0 stands for "none" */
 		{exo_phys_start(), (uint64_t)exo_end - EXO_BASE},
 		boot.module,
+		{MEMORY_TOP, ALIGN_DOWN(UINT64_MAX, PAGE_SIZE)},
 	};
 
 	zeroed = cmdline_find(MACHINE_ZEROED) != NULL;
@@ -96,17 +115,17 @@ static uint64_t list_pop(uint64_t *list)
 	uint64_t phys = *list;
 
 	if (phys)
-		*list = *(uint64_t *)direct(phys);
+		*list = (uint64_t)links[phys / PAGE_SIZE] * PAGE_SIZE;
 	return phys;
 }
 
 static void list_push(uint64_t *list, uint64_t phys)
 {
-	*(uint64_t *)direct(phys) = *list;
+	links[phys / PAGE_SIZE] = (uint32_t)(*list / PAGE_SIZE);
 	*list = phys;
 }
 
-/* From the low end of an extent, else from a large frame that came back. */
+/* From the high end of an extent, else from a large frame that came back. */
 static uint64_t run_take(uint64_t bytes, bool *dirty)
 {
 	for (unsigned i = 0; i < extent_count; i++) {
@@ -114,10 +133,10 @@ static uint64_t run_take(uint64_t bytes, bool *dirty)
 
 		if (e->end - e->start < bytes)
 			continue;
-		e->start += bytes;
+		e->end -= bytes;
 		free_bytes -= bytes;
 		*dirty |= !zeroed;
-		return e->start - bytes;
+		return e->end;
 	}
 	if (bytes <= LARGE_BYTES && free_large) {
 		uint64_t phys = list_pop(&free_large);
@@ -155,18 +174,17 @@ uint64_t frame_alloc_large(bool *dirty)
 	}
 	for (unsigned i = 0; i < extent_count; i++) {
 		struct extent *e = &extents[i];
-		uint64_t at = ALIGN_DOWN(e->end, LARGE_BYTES);
+		uint64_t at = ALIGN_UP(e->start, LARGE_BYTES);
 
-		if (at < LARGE_BYTES || at - LARGE_BYTES < e->start)
+		if (at >= e->end || e->end - at < LARGE_BYTES)
 			continue;
-		at -= LARGE_BYTES;
-		/* What is above it goes on as an extent of its own; without room for one the large frame is not taken. */
-		if (e->end > at + LARGE_BYTES) {
+		/* What is below it goes on as an extent of its own; without room for one the large frame is not taken. */
+		if (e->start < at) {
 			if (extent_count == ARRAY_LEN(extents))
 				return 0;
-			extents[extent_count++] = (struct extent){at + LARGE_BYTES, e->end};
+			extents[extent_count++] = (struct extent){e->start, at};
 		}
-		e->end = at;
+		e->start = at + LARGE_BYTES;
 		free_bytes -= LARGE_BYTES;
 		*dirty |= !zeroed;
 		return at;
@@ -196,16 +214,38 @@ uint64_t memory_bytes(void)
 	return total_bytes;
 }
 
+/* Take what follows the pool, if nobody has it. */
+static void pool_grow(void)
+{
+	for (unsigned i = 0; i < extent_count; i++) {
+		struct extent *e = &extents[i];
+		uint64_t bytes = MIN(POOL_GROW_PAGES * PAGE_SIZE, e->end - e->start);
+
+		if (e->start != pool_end || !bytes)
+			continue;
+		e->start += bytes;
+		free_bytes -= bytes;
+		pool_end += bytes;
+		pool_left += bytes / PAGE_SIZE;
+		fence_raise();
+		return;
+	}
+}
+
 uint64_t table_alloc(void)
 {
 	uint64_t phys = list_pop(&pool_free);
 
 	if (phys) {
+		pool_left--;
 		memset(direct(phys), 0, PAGE_SIZE);
 		return phys;
 	}
 	if (pool_next == pool_end)
+		pool_grow();
+	if (pool_next == pool_end)
 		return 0;
+	pool_left--;
 	phys = pool_next;
 	pool_next += PAGE_SIZE;
 	if (!zeroed)
@@ -216,6 +256,14 @@ uint64_t table_alloc(void)
 void table_free(uint64_t phys)
 {
 	list_push(&pool_free, phys);
+	pool_left++;
+}
+
+uint64_t tables_left(void)
+{
+	if (pool_left < POOL_GROW_PAGES)
+		pool_grow();
+	return pool_left;
 }
 
 uint64_t frames_fence(void)

@@ -92,7 +92,7 @@ static void memory_map(void)
 		refuse("too little memory for page tables");
 }
 
-static void fence_raise(void)
+void fence_raise(void)
 {
 	const char *port = cmdline_find("exo.fence");
 

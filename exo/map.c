@@ -130,6 +130,25 @@ static bool large_split(uint64_t *pde)
 	return true;
 }
 
+/*
+ * A range may begin and end inside of large pages, so two tables are enough to change it whole. Without those it is found
+ * out before anything is changed whether they are needed: half a change would stay unflushed, or a page mapped.
+ */
+static bool edges_split(uint64_t va, uint64_t end)
+{
+	const uint64_t edge[] = {va, end};
+
+	if (tables_left() >= ARRAY_LEN(edge))
+		return true;
+	for (unsigned i = 0; i < ARRAY_LEN(edge); i++) {
+		uint64_t *pde = edge[i] % LARGE_BYTES ? entry_find(edge[i], 1, 0) : NULL;
+
+		if (pde && (*pde & (PTE_P | PTE_LARGE)) == (PTE_P | PTE_LARGE) && !large_split(pde))
+			return false;
+	}
+	return true;
+}
+
 static void page_drop(uint64_t entry)
 {
 	if (!is_module(entry & PTE_ADDR))
@@ -170,12 +189,14 @@ static uint64_t *directory_next(uint64_t *va, uint64_t end)
 	return NULL;
 }
 
-void map_remove(uint64_t va, uint64_t size)
+int64_t map_remove(uint64_t va, uint64_t size)
 {
 	uint64_t end = va + size;
 	bool flush = size <= FLUSH_PAGES_MAX * PAGE_SIZE;
 	uint64_t *pde;
 
+	if (!edges_split(va, end))
+		return -ENOMEM;
 	for (; (pde = directory_next(&va, end)) != NULL; va = ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES) {
 		uint64_t stop = MIN(end, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES);
 		bool whole = stop - va == LARGE_BYTES;
@@ -189,8 +210,7 @@ void map_remove(uint64_t va, uint64_t size)
 					flush_page(va);
 				continue;
 			}
-			if (!large_split(pde))
-				continue; /* stays mapped, and the image's */
+			large_split(pde);
 		}
 		table_clear(table_of(*pde), va, stop, flush);
 		if (whole) {
@@ -201,6 +221,7 @@ void map_remove(uint64_t va, uint64_t size)
 	}
 	if (!flush)
 		flush_all();
+	return 0;
 }
 
 static int64_t large_try(uint64_t va, uint64_t bits, bool *dirty)
@@ -254,7 +275,8 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 	uint64_t bits = bits_of(prot), end = va + size, at = va, run = 0;
 	bool dirty = false, ok = true;
 
-	map_remove(va, size);
+	if (map_remove(va, size) != 0)
+		return -ENOMEM;
 	if (flags & EXO_MEM_CONTIGUOUS) {
 		run = frames_alloc(size / PAGE_SIZE, &dirty);
 		if (!run)
@@ -315,7 +337,8 @@ int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot)
 {
 	uint64_t bits = bits_of(prot), end = va + size;
 
-	map_remove(va, size);
+	if (map_remove(va, size) != 0)
+		return -ENOMEM;
 	while (va < end) {
 		uint64_t *e;
 
@@ -378,6 +401,8 @@ int64_t map_protect(uint64_t va, uint64_t size, uint32_t prot, bool only_less)
 
 	if (prot & EXO_W && !only_less && !all_frames(va, end))
 		return -EACCES;
+	if (!edges_split(va, end))
+		return -ENOMEM;
 	for (; (pde = directory_next(&va, end)) != NULL; va = ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES) {
 		uint64_t stop = MIN(end, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES);
 		uint64_t *t;
@@ -389,8 +414,7 @@ int64_t map_protect(uint64_t va, uint64_t size, uint32_t prot, bool only_less)
 					flush_page(va);
 				continue;
 			}
-			if (!large_split(pde))
-				return -ENOMEM;
+			large_split(pde);
 		}
 		t = table_of(*pde);
 		for (uint64_t at = va; at < stop; at += PAGE_SIZE) {

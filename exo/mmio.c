@@ -9,12 +9,13 @@
 #include "exo/virtio.h"
 
 enum {
-	MAGIC = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, DEVICE_FEATURES = 0x010, DEVICE_FEATURES_SEL = 0x014,
+	MAGIC = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR_ID = 0x00c, DEVICE_FEATURES = 0x010, DEVICE_FEATURES_SEL = 0x014,
 	DRIVER_FEATURES = 0x020, DRIVER_FEATURES_SEL = 0x024, QUEUE_SEL = 0x030, QUEUE_NUM_MAX = 0x034, QUEUE_NUM = 0x038,
 	QUEUE_READY = 0x044, QUEUE_NOTIFY = 0x050, INTERRUPT_ACK = 0x064, STATUS = 0x070, QUEUE_DESC = 0x080,
 	QUEUE_DRIVER = 0x090, QUEUE_DEVICE = 0x0a0, CONFIG = 0x100
 };
 #define MMIO_MAGIC 0x74726976 /* "virt" */
+#define VENDOR_PITH 0x68746970 /* "pith", tender/kvm: each interrupt is an edge, acknowledged or not */
 
 static uint32_t reg_read(const struct device *d, unsigned off)
 {
@@ -82,10 +83,14 @@ static int features_agree(struct device *d, uint64_t features)
 	return reg_read(d, STATUS) & VIRTIO_FEATURES_OK ? 0 : -EIO;
 }
 
+static const struct device_ops mmio_ops, pith_ops;
+
 static int mmio_bind(struct device *d, unsigned index, const struct exo_bind *b)
 {
 	int err = features_agree(d, b->features);
 
+	if (reg_read(d, VENDOR_ID) == VENDOR_PITH)
+		d->ops = &pith_ops;
 	if (!err && !irq_route(d->gsi, EXO_VECTOR_DEVICE + index))
 		err = -EIO;
 	if (err) {
@@ -120,6 +125,7 @@ static void mmio_acknowledge(struct device *d)
 }
 
 static const struct device_ops mmio_ops = {mmio_info, mmio_bind, mmio_notify, mmio_acknowledge};
+static const struct device_ops pith_ops = {mmio_info, mmio_bind, mmio_notify, NULL};
 
 /* SIZE@ADDRESS:GSI, SIZE with an optional K. */
 static bool word_parse(const char *s, uint64_t *addr, uint32_t *gsi)

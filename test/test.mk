@@ -60,7 +60,7 @@ $(B)/guest/bench/%: bench/%.c
 	$(Q)gcc -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -static -o $@ $<
 $(B)/guest/%: test/%.c
 	@mkdir -p $(@D)
-	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
+	$(Q)gcc -I. -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
 
 # gdb_cases.py: the program to be debugged in three kinds.
 GUEST_BINS += $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie

@@ -235,10 +235,12 @@ static int unmap_range(uint64_t addr, uint64_t size)
 {
 	int64_t err = exo_call(EXO_MEM_UNMAP, addr, size, 0, 0, 0);
 
+	if (err)
+		return (int)err;
 	used_bytes -= MIN(used_bytes, size); /* no more than it was; see invariant of used_bytes */
 	if (phys_range_of(addr))
 		phys_note(addr, size, 0);
-	return (int)err;
+	return 0;
 }
 
 /* The borders are there. Pages of regions in [start, end) go back; one call for all. */

@@ -159,6 +159,8 @@ static void boot_complete(void)
 	boot->image_base = info->image_base;
 	boot->image_size = info->image_size;
 	boot->proc = (struct boot_proc){0};
+	/* What is used is limited by the machine's memory; what is only mapped (stacks, reserves) need not be. */
+	boot->memory_bytes = UINT64_MAX;
 	boot->have_fsgsbase = exo_fs_works();
 	if (pack) {
 		boot->flags |= BOOT_F_PACK_MAPPED;
