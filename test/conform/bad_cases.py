@@ -17,7 +17,7 @@ HELLO = os.path.join(BUILD, "abi/glibc-static/hello"), "one", "two"
 REFUSED = 125
 CANNOT_EXECUTE = 126
 SEED = 20
-FLIPS = 60
+FLIPS = int(os.environ.get("FLIPS", 60))
 NOT_AN_ERROR_LINE = ("exo: exit status",)
 
 # abi/image.h

@@ -180,6 +180,20 @@ static int mode_pour(char **a)
 	return 5;
 }
 
+/* Many short lines, each by a call of its own. */
+static int mode_drip(char **a)
+{
+	char line[32];
+
+	for (long i = 0; i < atol(a[0]); i++) {
+		int n = snprintf(line, sizeof(line), "%ld\n", i);
+
+		if (write(i % 7 ? 1 : 2, line, (size_t)n) != n)
+			return 99;
+	}
+	return 6;
+}
+
 /* ---- memory ---- */
 
 static int mode_memory(char **a)
@@ -436,6 +450,7 @@ int main(int argc, char **argv)
 	} modes[] = {
 		{"exit", mode_exit}, {"raise", mode_raise}, {"wait", mode_wait}, {"compute", mode_compute},
 		{"compute-default", mode_compute_default}, {"echo", mode_echo}, {"lines", mode_lines}, {"pour", mode_pour},
+		{"drip", mode_drip},
 		{"library-os", mode_library_os}, {"memory", mode_memory}, {"piece", mode_piece}, {"file", mode_file}, {"volume", mode_volume},
 		{"read-only", mode_read_only}, {"disk", mode_disk}, {"disk-read-only", mode_disk_read_only},
 	};
