@@ -25,32 +25,52 @@ enum image_segment {
 };
 
 #define IMAGE_MAGIC 0x676d6968746970ULL /* "pithimg" */
-#define IMAGE_VERSION 1 /* of this layout, and of what library OS and lower layers agree on (abi/proc.h, abi/exo.h) */
+#define IMAGE_VERSION 2 /* of this layout, and of what library OS and lower layers agree on (abi/proc.h, abi/exo.h) */
 
 struct image_manifest {
 	uint64_t magic;	    /* IMAGE_MAGIC */
 	uint32_t version;   /* IMAGE_VERSION */
 	uint32_t size;	    /* of this struct */
 	uint64_t file_size; /* of the image, a page multiple: a shorter file is damaged */
-	uint64_t head_sum;  /* image_sum of the default boot information and the program headers */
+	uint64_t head_sum;  /* image_head_sum of all before the pack */
 	uint32_t arg_first; /* the first of the default arguments that a user's replace: 1, or behind a script's name */
 	uint32_t pad;
 };
 
-/* FNV-1a, 64 bits, over 8-byte words (the last one filled with zero): for damage, not for forgery. */
+/*
+ * FNV-1a, 64 bits, over 8-byte words, for damage, not for forgery: four of them side by side, since a multiplication takes
+ * four cycles, then one over their results and what is left (the last word filled with zero). `sum` goes into one of them:
+ * each step is then invertible, so that no single change is lost.
+ */
+#define IMAGE_SUM_START 0xcbf29ce484222325ULL
 static inline uint64_t image_sum(uint64_t sum, const void *p, size_t n)
 {
+	const uint64_t prime = 0x100000001b3ULL;
+	uint64_t lane[4] = {sum, IMAGE_SUM_START, IMAGE_SUM_START, IMAGE_SUM_START}, w[4];
 	const uint8_t *b = p;
 
-	for (size_t i = 0; i < n; i += 8) {
-		uint64_t w = 0;
-
-		__builtin_memcpy(&w, b + i, n - i < 8 ? n - i : 8);
-		sum = (sum ^ w) * 0x100000001b3ULL;
+	for (; n >= sizeof(w); b += sizeof(w), n -= sizeof(w)) {
+		__builtin_memcpy(w, b, sizeof(w));
+		for (unsigned k = 0; k < 4; k++)
+			lane[k] = (lane[k] ^ w[k]) * prime;
 	}
-	return sum;
+	for (unsigned k = 1; k < 4; k++)
+		lane[0] = (lane[0] ^ lane[k]) * prime;
+	for (size_t i = 0; i < n; i += 8) {
+		w[0] = 0;
+		__builtin_memcpy(w, b + i, n - i < 8 ? n - i : 8);
+		lane[0] = (lane[0] ^ w[0]) * prime;
+	}
+	return lane[0];
 }
-#define IMAGE_SUM_START 0xcbf29ce484222325ULL
+
+/* Over the head's bytes but head_sum itself; the manifest at `manifest` lies inside. */
+static inline uint64_t image_head_sum(const void *head, uint64_t bytes, uint64_t manifest)
+{
+	const uint64_t at = manifest + __builtin_offsetof(struct image_manifest, head_sum), behind = at + sizeof(uint64_t);
+
+	return image_sum(image_sum(IMAGE_SUM_START, head, at), (const uint8_t *)head + behind, bytes - behind);
+}
 
 /* count entries sorted by `value` (offset from the image base), then the names they point to, NUL-ended. */
 struct image_symbols {

@@ -109,17 +109,6 @@ static const struct elf_segment *segment_find(uint32_t type)
 	return NULL;
 }
 
-/* What the head's own sum covers: see image.h. */
-static void head_check(const struct image_manifest *m, const struct elf_segment *blob)
-{
-	unsigned n;
-	const struct elf_segment *s = segments(&n);
-	uint64_t sum = image_sum(IMAGE_SUM_START, (const uint8_t *)info->file_addr + blob->offset, blob->filesz);
-
-	if (image_sum(sum, s, n * sizeof(*s)) != m->head_sum)
-		refuse("the image is damaged: its head does not add up");
-}
-
 /* The blob behind the image if there is one, else the image's own; copied, for it is completed here. */
 static void boot_find(void)
 {
@@ -131,7 +120,6 @@ static void boot_find(void)
 	if (!manifest || !blob)
 		refuse("the image is damaged: no boot information");
 	m = (const void *)(info->file_addr + manifest->offset);
-	head_check(m, blob);
 	at = blob->offset;
 	size = blob->filesz;
 	if (info->file_size >= m->file_size + sizeof(*b)) {
@@ -246,16 +234,45 @@ static void bss_clear(const struct exo_info *i)
 	memset(_edata, 0, (size_t)(end - _edata));
 }
 
+/*
+ * Whether this library OS, the boot information and the headers are as they were built. Before anything is written, for the
+ * data lies where the file does.
+ */
+static bool head_adds_up(const struct exo_info *i)
+{
+	const struct elf_header *h = (const void *)i->file_addr;
+	const struct elf_segment *s = (const void *)(i->file_addr + h->phoff); /* exo has checked them, and the manifest */
+	uint64_t manifest = 0, bytes = 0;
+
+	for (unsigned k = 0; k < h->phnum; k++) {
+		if (s[k].type == IMAGE_PT_MANIFEST)
+			manifest = s[k].offset;
+		if (s[k].type == IMAGE_PT_PACK)
+			bytes = s[k].offset;
+	}
+	return bytes <= i->file_size && manifest <= bytes && bytes - manifest >= sizeof(struct image_manifest) &&
+	       image_head_sum(h, bytes, manifest) == ((const struct image_manifest *)(i->file_addr + manifest))->head_sum;
+}
+
+/* Before relocations and data are as they should be. */
+static _Noreturn void early_end(const char *why, size_t n)
+{
+	exo_call(EXO_CONSOLE_WRITE, (uint64_t)why, n, 0, 0, 0);
+	for (;;)
+		exo_call(EXO_EXIT, START_FAILED, 0, 0, 0, 0);
+}
+
 void exo_begin(const struct exo_info *i)
 {
+	static const char damaged[] = "pith: the image is damaged: its head does not add up; copy or build it again\r\n";
+	static const char other[] = "pith: this exo speaks another version than the image; build the image again\r\n";
+
+	if (i->magic != EXO_MAGIC || i->version != EXO_VERSION)
+		early_end(other, sizeof(other) - 1);
+	if (!head_adds_up(i))
+		early_end(damaged, sizeof(damaged) - 1);
 	relocate((uint64_t)__ehdr_start);
 	bss_clear(i);
 	info = i;
-	if (i->magic != EXO_MAGIC || i->version != EXO_VERSION) {
-		const char why[] = "pith: this exo speaks another version than the image; build the image again\r\n";
-
-		exo_call(EXO_CONSOLE_WRITE, (uint64_t)why, sizeof(why) - 1, 0, 0, 0);
-		exo_call(EXO_EXIT, START_FAILED, 0, 0, 0, 0);
-	}
 	start();
 }

@@ -17,7 +17,7 @@ HELLO = os.path.join(BUILD, "abi/glibc-static/hello"), "one", "two"
 REFUSED = 125
 CANNOT_EXECUTE = 126
 SEED = 20
-FLIPS = int(os.environ.get("FLIPS", 60))
+FLIPS = 60
 NOT_AN_ERROR_LINE = ("exo: exit status",)
 
 # abi/image.h
@@ -28,9 +28,19 @@ BOOT_SIZE, BOOT_FLAGS, BOOT_VOLUME_COUNT, BOOT_DISK, BOOT_VOLUMES, BOOT_NET = 12
 
 
 def image_sum(data, s=0xcbf29ce484222325):
-    for i in range(0, len(data), 8):
-        s = (s ^ int.from_bytes(data[i:i + 8], "little")) * 0x100000001b3 & (1 << 64) - 1
-    return s
+    prime, mask = 0x100000001b3, (1 << 64) - 1
+    words = struct.unpack("<%dQ" % ((len(data) + 7) // 8), data + bytes(-len(data) % 8))
+    whole = len(data) // 32 * 4
+    lanes = []
+    for k in range(4):
+        v = 0xcbf29ce484222325 if k else s
+        for w in words[k:whole:4]:
+            v = (v ^ w) * prime & mask
+        lanes.append(v)
+    v = lanes[0]
+    for w in lanes[1:] + list(words[whole:]):
+        v = (v ^ w) * prime & mask
+    return v
 
 
 class Image:
@@ -41,6 +51,7 @@ class Image:
             self.bytes = bytearray(f.read())
         self.phoff, = struct.unpack_from("<Q", self.bytes, 32)
         self.phnum, = struct.unpack_from("<H", self.bytes, 56)
+        self.head = self.part(PT_PACK)[0]
 
     def header(self, i):
         """Offset of program header i, and its type, flags, offset, vaddr, paddr, filesz, memsz, align."""
@@ -63,9 +74,8 @@ class Image:
 
     def add_up(self):
         """The sum of the head again, so that what is behind the sum's check is reached."""
-        boot, n = self.part(PT_BOOT)
-        s = image_sum(self.bytes[boot:boot + n])
-        return self.put(self.part(PT_MANIFEST)[0] + 24, "Q", image_sum(self.bytes[self.phoff:self.phoff + 56 * self.phnum], s))
+        at = self.part(PT_MANIFEST)[0] + 24
+        return self.put(at, "Q", image_sum(self.bytes[at + 8:self.head], image_sum(self.bytes[:at])))
 
     def boot(self):
         at, n = self.part(PT_BOOT)
@@ -139,7 +149,7 @@ IMAGES = {
     "segment larger in file": (lambda: hello().put_header(PT_LOAD, 40, "Q", 16).add_up(), r"damaged: segments", r"damaged"),
     "segment writable and executable": (lambda: hello().put_header(PT_LOAD, 4, "I", 7).add_up(), r"damaged: segments", RUNS),
     "segment far away": (lambda: hello().put_header(PT_LOAD, 16, "Q", 1 << 45).add_up(), r"damaged: segments", RUNS),
-    "pack is missing": (lambda: hello().put_header(PT_PACK, 0, "I", 0x12345).add_up(), r"pack|program|file", r"damaged"),
+    "pack is missing": (lambda: hello().put_header(PT_PACK, 0, "I", 0x12345), r"does not add up", r"damaged"),
     "pack outside": (lambda: hello().put_header(PT_PACK, 32, "Q", 1 << 50).add_up(), r"pack|program|file", r"damaged"),
     "pack's magic": (lambda: hello().put(hello().part(PT_PACK)[0], "Q", 5), r"pack|program|file", r"damaged"),
 }
@@ -149,7 +159,7 @@ def note_version():
     i = hello()
     for at, h in map(i.header, range(i.phnum)):
         if h[0] == PT_NOTE and i.bytes[h[2] + 12:h[2] + 16] == b"Pith":
-            return i.put(h[2] + 20 + 8, "I", 99)
+            return i.put(h[2] + 20 + 8, "I", 99).add_up()
     raise AssertionError("no note of the library OS in the image")
 
 
