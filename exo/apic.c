@@ -17,7 +17,7 @@
 #define PIC_SLAVE_MASK 0xa1
 #define APIC_ENABLE (1U << 11)
 #define APIC_X2 (1U << 10)
-enum { ID = 0x02, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38, DIVIDE = 0x3e };
+enum { ID = 0x02, PRIORITY = 0x08, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38, DIVIDE = 0x3e };
 #define LVT_MASKED 0x10000
 #define LVT_DEADLINE 0x40000
 #define DIVIDE_BY_1 0xb
@@ -63,6 +63,11 @@ void apic_init(void)
 	port_out8(PIC_SLAVE_MASK, 0xff);
 	apic_write(SPURIOUS, 0x100 | EXO_VECTOR_SPURIOUS);
 	apic_write(LVT_LINT0, LVT_MASKED); /* the firmware may have let the old interrupt controller through */
+	/*
+	 * Let nothing wait for its priority, and let QEMU look again at what is pending: it has noted an interrupt of the old
+	 * controller that came before this, and would deliver it as a general protection fault in the first sleep.
+	 */
+	apic_write(PRIORITY, 0);
 	apic_write(LVT_TIMER, EXO_VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0));
 	if (!deadline_mode)
 		apic_write(DIVIDE, DIVIDE_BY_1);

@@ -19,7 +19,7 @@
 
 #define TX_CHUNKS 64u /* of 1 KiB: a pipe's 64 KiB on the way out, and 64 short lines */
 #define RX_CHUNKS 16u
-#define CHUNK_BYTES 1024u
+#define CHUNK_BYTES CHANNEL_PIECE
 #define MESSAGE_MAX (16u * 1024) /* with its header; a quarter of the ring: the device works while we copy */
 #define INPUT_BYTES (16u * 1024)
 /* Then the writer gets -EAGAIN and other threads run. A tender that is awake takes a ring full in less. */
@@ -33,6 +33,8 @@ static struct {
 	bool on;
 	struct vring rx, tx;
 	volatile bool rx_busy, tx_busy;
+	bool counted;	/* BOOT_F_CHANNEL_ROOM */
+	uint32_t pieces; /* that may be sent, where they are counted; a tick may add to it */
 	/* the message that is being received */
 	struct channel_msg head;
 	uint32_t head_have, body_have;
@@ -119,14 +121,21 @@ static bool head_good(const struct channel_msg *h)
 {
 	switch (h->type) {
 	case CHANNEL_IN: return chan.wanted && h->len <= INPUT_BYTES;
-	case CHANNEL_SIGNAL: return h->len == sizeof(uint32_t);
+	case CHANNEL_SIGNAL:
+	case CHANNEL_ROOM: return h->len == sizeof(uint32_t);
 	default: return h->len <= CHANNEL_DATA_MAX;
 	}
 }
 
+static void room_add(uint32_t n)
+{
+	if (n <= CHANNEL_WINDOW - chan.pieces)
+		__atomic_fetch_add(&chan.pieces, n, __ATOMIC_RELAXED);
+}
+
 static void message_end(void)
 {
-	uint32_t signo;
+	uint32_t signo, room;
 
 	chan.head_have = chan.body_have = 0;
 	if (chan.head.type == CHANNEL_IN) {
@@ -141,6 +150,9 @@ static void message_end(void)
 		/* The set first: exo_signals takes them the other way round. */
 		__atomic_fetch_or(&signals_pending, 1ULL << (signo - 1), __ATOMIC_SEQ_CST);
 		__atomic_fetch_or(&os_attention, (uint32_t)OS_ATTENTION_SIGNAL, __ATOMIC_SEQ_CST);
+	} else if (chan.head.type == CHANNEL_ROOM) {
+		memcpy(&room, chan.word, sizeof(room));
+		room_add(room);
 	}
 }
 
@@ -164,7 +176,7 @@ static size_t message_take(const uint8_t *p, size_t n)
 		n = MIN(n, chan.head.len - chan.body_have);
 		if (chan.head.type == CHANNEL_IN)
 			to = chan.in;
-		else if (chan.head.type == CHANNEL_SIGNAL)
+		else if (chan.head.type == CHANNEL_SIGNAL || chan.head.type == CHANNEL_ROOM)
 			to = chan.word;
 		if (to)
 			memcpy(to + chan.body_have, p, n);
@@ -278,6 +290,40 @@ static int message_send_word(uint32_t type, uint32_t word, uint64_t timeout_ns)
 	return err ? err : vring_kick(&chan.tx);
 }
 
+/* Until a piece of output may be sent. */
+static int pieces_wait(void)
+{
+	int err;
+
+	if (!chan.counted || chan.pieces)
+		return 0;
+	err = vring_kick(&chan.tx);
+	if (!err && rx_enter()) {
+		err = vring_wait(&chan.rx, ROOM_NS);
+		channel_receive();
+		vring_listen(&chan.rx, true);
+		rx_leave();
+	}
+	if (chan.pieces)
+		return 0;
+	return err && err != -ETIMEDOUT ? err : -EAGAIN;
+}
+
+/* As message_send, for bytes of a stream. */
+static int output_send(uint32_t type, struct uio *u, size_t *len)
+{
+	int err = pieces_wait();
+
+	if (err)
+		return err;
+	if (chan.counted)
+		*len = MIN(*len, chan.pieces * (size_t)CHANNEL_PIECE - sizeof(struct channel_msg));
+	err = message_send(type, u, len, ROOM_NS);
+	if (!err && chan.counted)
+		__atomic_fetch_sub(&chan.pieces, channel_pieces((uint32_t)*len), __ATOMIC_RELAXED);
+	return err;
+}
+
 ssz channel_write(int handle, struct uio *u)
 {
 	const uint32_t type = handle == BOOT_H_STDERR ? CHANNEL_ERR : CHANNEL_OUT;
@@ -290,7 +336,7 @@ ssz channel_write(int handle, struct uio *u)
 	while (u->resid && !err) {
 		size_t len = u->resid;
 
-		err = message_send(type, u, &len, ROOM_NS);
+		err = output_send(type, u, &len);
 		if (!err)
 			done += (ssz)len;
 	}
@@ -402,6 +448,8 @@ int channel_init(const struct boot_info *b)
 		err = vring_init(&chan.tx, vring_size(d.queue_max[1], TX_CHUNKS), CHUNK_BYTES);
 	if (err)
 		return err;
+	chan.counted = b->flags & BOOT_F_CHANNEL_ROOM;
+	chan.pieces = CHANNEL_WINDOW;
 	chan.in = dma_alloc(INPUT_BYTES, &phys); /* not the heap: reading must not depend on the instance's limit */
 	if (!chan.in)
 		return -ENOMEM;

@@ -10,7 +10,6 @@
 #include "abi/image.h"
 #include "arch/x86_64/cpu.h"
 #include "base/string.h"
-#include "os/mm/panic.h"
 #include "plat/exo/drivers.h"
 #include "plat/exo/elf.h"
 #include "plat/exo/trap.h"
@@ -79,9 +78,13 @@ uint64_t exo_get_fs(void)
 	return base;
 }
 
+/* By the serial console: there is no platform yet for os_printf, and perhaps no channel. */
 static _Noreturn void refuse(const char *why)
 {
-	os_printf("pith: the library OS cannot start: %s", why);
+	char line[160];
+	size_t n = str_format(line, sizeof(line), "pith: the library OS cannot start: %s\r\n", why);
+
+	exo_call(EXO_CONSOLE_WRITE, (uint64_t)(uintptr_t)line, MIN(n, sizeof(line) - 1), 0, 0, 0);
 	exo_exit(START_FAILED);
 }
 
