@@ -30,7 +30,9 @@
 	pushq $0
 	.endif
 	pushq $vector
-	.if vector < 32
+	.if vector == 2 || vector == 8 || vector == 18
+	jmp machine_exception
+	.elseif vector < 32
 	jmp exception
 	.else
 	jmp interrupt
@@ -93,7 +95,7 @@ debug_int3:
 	/* stack: vector, error, rip, cs, rflags, rsp, ss */
 exception:
 	testb $3, 24(%rsp)
-	jz kernel_exception
+	jz machine_exception
 	pushq %rax
 	cmpl $EXO_VECTOR_PAGE_FAULT, 8(%rsp)
 	jne 1f
@@ -142,16 +144,6 @@ user_fault:
 	popq %rcx
 	popq %rax
 	jmp save_all_user
-kernel_exception:
-	cmpq $0, fault_fixup(%rip)
-	je save_all_kernel
-	pushq %rax
-	movq fault_fixup(%rip), %rax
-	movq %rax, 24(%rsp)
-	popq %rax
-	addq $16, %rsp
-	iretq
-
 	.macro save_all
 	pushq %rax
 	pushq %rcx
@@ -175,7 +167,8 @@ save_all_user:
 	save_all
 	call trap_image
 	ud2
-save_all_kernel:
+	/* In exo, or of the machine itself: NMI, double fault, machine check, wherever they hit. */
+machine_exception:
 	save_all
 	call trap_panic
 	ud2

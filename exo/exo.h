@@ -178,7 +178,6 @@ extern uint64_t call_start, call_bytes;
 extern uint64_t upcall_entry, upcall_rsp;
 extern struct exo_upcall *upcall_frame;
 extern struct exo_upcall_state *upcall_state;
-extern uint64_t fault_fixup;
 /* A debugger is told of traps (abi/machine.h). */
 extern uint8_t debugged;
 extern char syscall_entry[];

@@ -287,16 +287,13 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 		uint64_t stop = end;
 
 		if (flags & EXO_MEM_LARGE) {
-			uint64_t edge = ALIGN_UP(at, LARGE_BYTES);
+			bool whole = at % LARGE_BYTES == 0 && end - at >= LARGE_BYTES;
 
-			if (edge == at && end - at >= LARGE_BYTES) {
-				if (large_try(at, bits, &dirty)) {
-					at += LARGE_BYTES;
-					continue;
-				}
-				edge += LARGE_BYTES;
+			if (whole && large_try(at, bits, &dirty)) {
+				at += LARGE_BYTES;
+				continue;
 			}
-			stop = MIN(end, edge);
+			stop = MIN(end, ALIGN_DOWN(at, LARGE_BYTES) + LARGE_BYTES);
 		}
 		ok = small_map(at, stop, bits, 0, &dirty);
 		at = stop;

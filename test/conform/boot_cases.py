@@ -4,6 +4,7 @@ import functools
 import glob
 import os
 import shutil
+import socket
 import subprocess
 
 import harness
@@ -69,6 +70,30 @@ def typed():
         p.p.stdin.close()
 
 
+def end_by_nmi():
+    """What the serial line says of a machine that waits for input when its owner sends an NMI."""
+    at = vm.images.scratch() + "/monitor"
+    extra = ("-monitor", "unix:%s,server=on,wait=off" % at)
+    with Running(vm.bare_command(vm.images[vm.GUEST, "lines"], machine=("-M", "q35", "-cpu", "max"), extra=extra)) as p:
+        p.wait_text("ready")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(at)
+            s.sendall(b"nmi\n")
+            assert vm.status(p.wait_code()) == 125, p.text()
+        return p.text()
+
+
+def report_of_exo():
+    """An NMI ends the machine with registers, and in exo with the names of its functions."""
+    vm.need_qemu()
+    for _ in range(10):
+        text = end_by_nmi()
+        if "exo: NMI in ring 3" not in text:
+            break  # it mostly sleeps in exo, but may just have been about to
+    for part in ("exo: NMI in exo", " cr3 ", "exo: #0 ", " call_wait+", " syscall_common+"):
+        assert part in text, "no %r in %r" % (part, text[-1500:])
+
+
 # ---- GRUB ----
 
 def grub_missing():
@@ -115,6 +140,6 @@ def cases():
     }
     return ([("conform/plain QEMU/" + n, functools.partial(plain, n)) for n in PROGRAMS] +
             [("conform/bare %s/%s" % (m, n), functools.partial(bare, n, a)) for m, a in machines.items() for n in ("hello", "signals")] +
-            [("conform/serial input", typed)] +
+            [("conform/serial input", typed), ("conform/a report of exo", report_of_exo)] +
             [("conform/GRUB %s/hello" % m, functools.partial(from_grub, "hello", m)) for m in ("pc", "q35")] +
             [("conform/GRUB/no image", functools.partial(from_grub, None, "pc"))])
