@@ -340,7 +340,8 @@ def cases():
     found = []
     for name, (make, exo, host) in IMAGES.items():
         found.append(("conform/bad image/%s/exo" % name, functools.partial(exo_refuses, make, exo)))
-        found += [("conform/bad image/%s/%s" % (name, on), functools.partial(pith_refuses, on, make, host)) for on in ("process", "kvm", "qemu")]
+        found += [("conform/bad image/%s/%s" % (name, on), functools.partial(pith_refuses, on, make, host))
+                  for on in ("process", "kvm", "qemu")]
     found += [("conform/no image at all", no_image), ("conform/memory/little", little_memory),
               ("conform/memory/the program takes too much", program_takes_too_much)]
     found += [("conform/memory/least/%s" % on, functools.partial(smallest_memory, on)) for on in vm.PLATFORMS]

@@ -139,7 +139,8 @@ def cases():
         "pc, oldest processor": ("-M", "pc", "-cpu", "core2duo"),
     }
     return ([("conform/plain QEMU/" + n, functools.partial(plain, n)) for n in PROGRAMS] +
-            [("conform/bare %s/%s" % (m, n), functools.partial(bare, n, a)) for m, a in machines.items() for n in ("hello", "signals")] +
+            [("conform/bare %s/%s" % (m, n), functools.partial(bare, n, a))
+             for m, a in machines.items() for n in ("hello", "signals")] +
             [("conform/serial input", typed), ("conform/a report of exo", report_of_exo)] +
             [("conform/GRUB %s/hello" % m, functools.partial(from_grub, "hello", m)) for m in ("pc", "q35")] +
             [("conform/GRUB/no image", functools.partial(from_grub, None, "pc"))])

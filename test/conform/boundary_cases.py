@@ -172,7 +172,8 @@ def volume(on):
     assert a == b, "host and pith: %r; %r" % ([p for p in zip(a, b) if p[0] != p[1]][:5], r)
     assert r.code == host.code == 0, r
     a, b = tree(theirs), tree(ours)
-    assert a == b, "left behind: %r" % [(n, str(a.get(n))[:80], str(b.get(n))[:80]) for n in a.keys() | b.keys() if a.get(n) != b.get(n)][:5]
+    differ = [(n, str(a.get(n))[:80], str(b.get(n))[:80]) for n in a.keys() | b.keys() if a.get(n) != b.get(n)]
+    assert not differ, "left behind: %r" % differ[:5]
 
 
 def volume_read_only(on):

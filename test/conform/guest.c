@@ -451,7 +451,8 @@ int main(int argc, char **argv)
 		{"exit", mode_exit}, {"raise", mode_raise}, {"wait", mode_wait}, {"compute", mode_compute},
 		{"compute-default", mode_compute_default}, {"echo", mode_echo}, {"lines", mode_lines}, {"pour", mode_pour},
 		{"drip", mode_drip},
-		{"library-os", mode_library_os}, {"memory", mode_memory}, {"piece", mode_piece}, {"file", mode_file}, {"volume", mode_volume},
+		{"library-os", mode_library_os},
+		{"memory", mode_memory}, {"piece", mode_piece}, {"file", mode_file}, {"volume", mode_volume},
 		{"read-only", mode_read_only}, {"disk", mode_disk}, {"disk-read-only", mode_disk_read_only},
 	};
 
