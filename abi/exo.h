@@ -133,7 +133,8 @@ struct exo_upcall_state {
 
 enum exo_flag {
 	EXO_F_HYPERVISOR = 1 << 0,
-	EXO_F_SERIAL_INPUT = 1 << 1 /* there is a UART */
+	EXO_F_SERIAL_INPUT = 1 << 1, /* there is a UART */
+	EXO_F_DEBUGGED = 1 << 2	     /* a debugger may have put breakpoints into the image already */
 };
 
 /* Nanoseconds from the counter: ((tsc - tsc_base) << shift) * mult >> 32, shift < 0 to the right; as pvclock does. */

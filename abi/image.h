@@ -37,31 +37,39 @@ struct image_manifest {
 	uint32_t pad;
 };
 
-/*
- * FNV-1a, 64 bits, over 8-byte words, for damage, not for forgery: four of them side by side, since a multiplication takes
- * four cycles, then one over their results and what is left (the last word filled with zero). `sum` goes into one of them:
- * each step is then invertible, so that no single change is lost.
- */
 #define IMAGE_SUM_START 0xcbf29ce484222325ULL
+
+/*
+ * For damage, not for forgery: words are added up in eight lanes, for it runs at each start over all of the head (one
+ * instruction a word), and the lanes are mixed by FNV-1a. The last bytes are a word filled with zero.
+ */
 static inline uint64_t image_sum(uint64_t sum, const void *p, size_t n)
 {
-	const uint64_t prime = 0x100000001b3ULL;
-	uint64_t lane[4] = {sum, IMAGE_SUM_START, IMAGE_SUM_START, IMAGE_SUM_START}, w[4];
-	const uint8_t *b = p;
+	typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+	uint64_t lane[8] = {0}, rest = 0;
+	const word *w = p;
 
-	for (; n >= sizeof(w); b += sizeof(w), n -= sizeof(w)) {
-		__builtin_memcpy(w, b, sizeof(w));
-		for (unsigned k = 0; k < 4; k++)
-			lane[k] = (lane[k] ^ w[k]) * prime;
+	for (; n >= 8 * sizeof(*w); w += 8, n -= 8 * sizeof(*w)) {
+		lane[0] += w[0];
+		lane[1] += w[1];
+		lane[2] += w[2];
+		lane[3] += w[3];
+		lane[4] += w[4];
+		lane[5] += w[5];
+		lane[6] += w[6];
+		lane[7] += w[7];
 	}
-	for (unsigned k = 1; k < 4; k++)
-		lane[0] = (lane[0] ^ lane[k]) * prime;
-	for (size_t i = 0; i < n; i += 8) {
-		w[0] = 0;
-		__builtin_memcpy(w, b + i, n - i < 8 ? n - i : 8);
-		lane[0] = (lane[0] ^ w[0]) * prime;
+	for (unsigned k = 0; n; k++, w++) {
+		const size_t bytes = n < sizeof(*w) ? n : sizeof(*w);
+
+		rest = 0;
+		__builtin_memcpy(&rest, w, bytes);
+		lane[k] += rest;
+		n -= bytes;
 	}
-	return lane[0];
+	for (unsigned k = 0; k < 8; k++)
+		sum = (sum ^ lane[k]) * 0x100000001b3ULL;
+	return sum;
 }
 
 /* Over the head's bytes but head_sum itself; the manifest at `manifest` lies inside. */

@@ -269,7 +269,7 @@ void exo_begin(const struct exo_info *i)
 
 	if (i->magic != EXO_MAGIC || i->version != EXO_VERSION)
 		early_end(other, sizeof(other) - 1);
-	if (!head_adds_up(i))
+	if (!(i->flags & EXO_F_DEBUGGED) && !head_adds_up(i))
 		early_end(damaged, sizeof(damaged) - 1);
 	relocate((uint64_t)__ehdr_start);
 	bss_clear(i);

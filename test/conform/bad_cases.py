@@ -28,19 +28,11 @@ BOOT_SIZE, BOOT_FLAGS, BOOT_VOLUME_COUNT, BOOT_DISK, BOOT_VOLUMES, BOOT_NET = 12
 
 
 def image_sum(data, s=0xcbf29ce484222325):
-    prime, mask = 0x100000001b3, (1 << 64) - 1
+    mask = (1 << 64) - 1
     words = struct.unpack("<%dQ" % ((len(data) + 7) // 8), data + bytes(-len(data) % 8))
-    whole = len(data) // 32 * 4
-    lanes = []
-    for k in range(4):
-        v = 0xcbf29ce484222325 if k else s
-        for w in words[k:whole:4]:
-            v = (v ^ w) * prime & mask
-        lanes.append(v)
-    v = lanes[0]
-    for w in lanes[1:] + list(words[whole:]):
-        v = (v ^ w) * prime & mask
-    return v
+    for k in range(8):
+        s = (s ^ sum(words[k::8]) & mask) * 0x100000001b3 & mask
+    return s
 
 
 class Image:
