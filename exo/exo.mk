@@ -12,7 +12,7 @@ $(B)/exo/%.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(EXOFLAGS) -c $< -o $@
 
-EXO_LINK = $(CC) -nostdlib -static -no-pie -Wl,-T,exo/exo.lds,--gc-sections,--build-id=none,--fatal-warnings,-z,noexecstack,-z,max-page-size=4096
+EXO_LINK = $(CC) -nostdlib -static -Wl,-T,exo/exo.lds,--gc-sections,--build-id=none,--fatal-warnings,-z,noexecstack,-z,max-page-size=4096
 
 $(B)/exo.first: $(EXO_OBJS) exo/exo.lds
 	$(Q)$(EXO_LINK) -o $@ $(EXO_OBJS)
