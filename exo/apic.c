@@ -24,6 +24,10 @@ enum { ID = 0x02, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x3
 #define IOAPIC_STEP 0x10000UL /* QEMU's microvm has a second one there */
 #define IOAPIC_LINES 24U
 
+/* The mask registers of the two 8259. */
+#define PIC_MASK_FIRST 0x21
+#define PIC_MASK_SECOND 0xa1
+
 #define AGAIN_US 100ULL /* a tick that cannot be delivered comes again */
 
 static bool x2apic, deadline_mode;
@@ -54,7 +58,13 @@ void apic_init(void)
 		refuse("too little memory for the APIC's page table");
 	msr_write(MSR_APIC_BASE, msr_read(MSR_APIC_BASE) | APIC_ENABLE | (x2apic ? APIC_X2 : 0));
 	apic_write(SPURIOUS, 0x100 | EXO_VECTOR_SPURIOUS);
-	apic_write(LVT_LINT0, LVT_MASKED); /* the firmware may have let the old interrupt controller through */
+	/*
+	 * The firmware may have let the old interrupt controllers through, and the timer behind them run. They are masked
+	 * first: QEMU's processor, once told of an interrupt of theirs that LINT0 lets through no more, takes number -1.
+	 */
+	port_out8(PIC_MASK_FIRST, 0xff);
+	port_out8(PIC_MASK_SECOND, 0xff);
+	apic_write(LVT_LINT0, LVT_MASKED);
 	apic_write(LVT_TIMER, EXO_VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0));
 	if (!deadline_mode)
 		apic_write(DIVIDE, DIVIDE_BY_1);
