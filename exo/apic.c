@@ -26,6 +26,8 @@ enum { ID = 0x02, PRIORITY = 0x08, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32
 #define IOAPIC_STEP 0x10000UL /* QEMU's microvm has a second one there */
 #define IOAPIC_LINES 24U
 
+/* The mask registers of the two 8259. */
+
 #define AGAIN_US 100ULL /* a tick that cannot be delivered comes again */
 
 static bool x2apic, deadline_mode;

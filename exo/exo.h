@@ -238,7 +238,7 @@ struct device {
 	/* PCI: exo's addresses of the parts of the BARs */
 	volatile uint8_t *common, *notify, *config;
 	uint32_t notify_multiplier, config_bytes;
-	uint16_t notify_off[EXO_QUEUES_MAX];
+	uint16_t notify_off[EXO_QUEUES_MAX], queue_max[EXO_QUEUES_MAX];
 	uint8_t cfg_msix; /* offset of the capability, 0: none */
 };
 struct device_ops {

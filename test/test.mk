@@ -62,6 +62,8 @@ $(B)/guest/%: test/%.c
 	@mkdir -p $(@D)
 	$(Q)gcc -I. -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
 
+$(B)/guest/hostile/escape $(B)/guest/hostile/exocall: test/hostile/attack.h abi/exo.h
+
 # gdb_cases.py: the program to be debugged in three kinds.
 GUEST_BINS += $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie
 $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie: \
