@@ -2,9 +2,9 @@
 /*
  * How an image in a virtual machine speaks with the tender's supervisor: standard streams, signals, its end.
  *
- * One virtio console (the first one), both ways a stream of struct channel_msg with `len` bytes behind each. The
- * supervisor is there from the start; nothing is negotiated. The image asks for input before any is sent, so signals
- * never wait behind bytes that nobody reads. Both ends treat what comes as bytes from outside: a type that is not
+ * One virtio console (the first one; port 1 where it offers several ports, else port 0), both ways a stream of struct
+ * channel_msg with `len` bytes behind each. The supervisor is there from the start; nothing is negotiated. The image asks
+ * for input before any is sent, so signals never wait behind bytes that nobody reads. Both ends treat what comes as bytes from outside: a type that is not
  * known is skipped, a length over CHANNEL_DATA_MAX ends the instance.
  *
  * Where the boot information has BOOT_F_CHANNEL_ROOM, the device loses what its host does not take at once (QEMU's does).

@@ -5,6 +5,9 @@
  * The serial console is a terminal's line: a newline goes out as CR LF, a CR comes in as newline, as a terminal driver
  * would make them. The channel carries the program's bytes as they are.
  *
+ * A console device that can have several ports (virtio 1.2, 5.3) has the channel at port 1: QEMU drops what its port 0 cannot
+ * write at once, and holds back every other port.
+ *
  * True whenever no function of this file is running: (1) every chunk of rx is lent to the device; (2) in_len bytes of
  * input are there only as the answer to the last CHANNEL_WANT, and no other is asked for before they are read.
  * A tick may come while a function runs and calls exo_poll_events: it keeps away while rx_busy, and never sends.
@@ -26,8 +29,24 @@
 #define ROOM_NS (5 * NS_PER_MS)
 /* At the end somebody may still be reading slowly what was written, but a tender that is gone must not hold us. */
 #define END_NS (600 * NS_PER_SEC)
+#define END_LOOK_NS (100 * NS_PER_MS) /* … and neither must one that somebody interrupts */
 #define EXIT_OWN_ERROR 125 /* Pith's own error, as the command line documents */
 #define SIGNAL_MAX 64u
+
+/* virtio 1.2, 5.3.3 and 5.3.6.2 */
+#define CONSOLE_F_MULTIPORT (1ULL << 1)
+#define CONTROL_TX 3u /* queue: what the driver says of ports */
+#define PORT1_RX 4u
+#define PORT1_TX 5u
+enum control_event { CONTROL_DEVICE_READY = 0, CONTROL_PORT_READY = 3, CONTROL_PORT_OPEN = 6 };
+#define CONTROL_MESSAGES 4u /* more than are sent */
+#define CONTROL_NS NS_PER_SEC
+
+struct control {
+	uint32_t port;
+	uint16_t event, value;
+};
+_Static_assert(sizeof(struct control) == 8, "virtio 1.2, 5.3.6.2");
 
 static struct {
 	bool on;
@@ -346,18 +365,32 @@ ssz channel_write(int handle, struct uio *u)
 	return done ? done : err;
 }
 
+/* A step of the end was not possible within END_LOOK_NS: whether to go on waiting. */
+static bool end_waits(int err, uint64_t since_ns)
+{
+	exo_poll_events();
+	return (err == -EAGAIN || err == -ETIMEDOUT) && !channel_signalled() && exo_mono_ns() - since_ns < END_NS;
+}
+
 void channel_end(int status)
 {
+	const uint64_t since_ns = exo_mono_ns();
 	int err;
 
 	if (!chan.on || chan.tx_busy)
 		return;
 	chan.tx_busy = true;
-	err = message_send_word(CHANNEL_EXIT, (uint32_t)status & 255, END_NS);
-	while (!err && chan.tx.chains) {
-		err = vring_wait(&chan.tx, END_NS);
+	exo_signals(); /* those that came before are served, or too late */
+	do
+		err = message_send_word(CHANNEL_EXIT, (uint32_t)status & 255, END_LOOK_NS);
+	while (end_waits(err, since_ns));
+	while (chan.tx.chains && (!err || end_waits(err, since_ns))) {
+		err = vring_wait(&chan.tx, END_LOOK_NS);
 		tx_reclaim();
 	}
+	/* What is given up leaves the device too: a tender would wait for the reader when the machine has ended. */
+	if (chan.tx.chains && !chan.tx.broken)
+		device_bind(chan.tx.device, VIRTIO_F_VERSION_1, NULL, 0);
 	chan.tx_busy = false;
 }
 
@@ -431,9 +464,62 @@ bool channel_listen(bool on)
 
 /* ---- start and end ---- */
 
-int channel_init(const struct boot_info *b)
+static int rings_make(unsigned rx_max, unsigned tx_max)
+{
+	int err = vring_init(&chan.rx, vring_size(rx_max, RX_CHUNKS), CHUNK_BYTES);
+
+	return err ? err : vring_init(&chan.tx, vring_size(tx_max, TX_CHUNKS), CHUNK_BYTES);
+}
+
+static int bind_port0(unsigned index, const struct exo_device *d)
 {
 	struct vring *const rings[] = {&chan.rx, &chan.tx};
+	int err = d->queue_max[0] && d->queue_max[1] ? rings_make(d->queue_max[0], d->queue_max[1]) : -ENODEV;
+
+	return err ? err : device_bind(index, device_features(d, 0), rings, ARRAY_LEN(rings));
+}
+
+/* What the device answers needs no buffers: it tells of ports, and there is one whose number is known. */
+static int port1_open(struct vring *control)
+{
+	static const struct control says[] = {
+		{0, CONTROL_DEVICE_READY, 1}, {1, CONTROL_PORT_READY, 1}, {1, CONTROL_PORT_OPEN, 1}};
+	uint32_t len;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_LEN(says); i++) {
+		err = vring_send(control, &says[i], sizeof(says[i]), NULL, 0);
+		if (err >= 0)
+			err = vring_kick(control);
+		if (!err)
+			err = vring_wait(control, CONTROL_NS);
+		if (!err && vring_take(control, &len) < 0)
+			err = -EIO;
+	}
+	return err;
+}
+
+static int bind_port1(unsigned index, const struct exo_device *d)
+{
+	static struct vring control;
+	struct vring *const rings[] = {[CONTROL_TX] = &control, [PORT1_RX] = &chan.rx, [PORT1_TX] = &chan.tx};
+	int err = rings_make(d->queue_max[PORT1_RX], d->queue_max[PORT1_TX]);
+
+	if (!err)
+		err = vring_init(&control, vring_size(d->queue_max[CONTROL_TX], CONTROL_MESSAGES), sizeof(struct control));
+	if (!err)
+		err = device_bind(index, device_features(d, CONSOLE_F_MULTIPORT), rings, ARRAY_LEN(rings));
+	return err ? err : port1_open(&control);
+}
+
+/* What offers several ports has all of their queues, or it is not for us. */
+static bool has_port1(const struct exo_device *d)
+{
+	return d->features & CONSOLE_F_MULTIPORT && d->queue_max[CONTROL_TX] && d->queue_max[PORT1_RX] && d->queue_max[PORT1_TX];
+}
+
+int channel_init(const struct boot_info *b)
+{
 	struct exo_device d;
 	uint64_t phys;
 	int index, err;
@@ -441,21 +527,14 @@ int channel_init(const struct boot_info *b)
 	if (!(b->flags & BOOT_F_CHANNEL))
 		return 0;
 	index = device_find(VIRTIO_CONSOLE, 0, &d);
-	if (index < 0 || !d.queue_max[0] || !d.queue_max[1])
+	if (index < 0)
 		return -ENODEV;
-	err = vring_init(&chan.rx, vring_size(d.queue_max[0], RX_CHUNKS), CHUNK_BYTES);
-	if (!err)
-		err = vring_init(&chan.tx, vring_size(d.queue_max[1], TX_CHUNKS), CHUNK_BYTES);
-	if (err)
-		return err;
-	chan.counted = b->flags & BOOT_F_CHANNEL_ROOM;
-	chan.pieces = CHANNEL_WINDOW;
 	chan.in = dma_alloc(INPUT_BYTES, &phys); /* not the heap: reading must not depend on the instance's limit */
 	if (!chan.in)
 		return -ENOMEM;
-	while (vring_post(&chan.rx) >= 0)
+	err = has_port1(&d) ? bind_port1((unsigned)index, &d) : bind_port0((unsigned)index, &d);
+	while (!err && vring_post(&chan.rx) >= 0)
 		;
-	err = device_bind((uint32_t)index, device_features(&d, 0), rings, 2);
 	if (!err)
 		err = vring_kick(&chan.rx);
 	if (!err)

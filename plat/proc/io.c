@@ -45,9 +45,15 @@ ssz cage_read(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 	return io(HOST_PREADV2, handle, v, n, off);
 }
 
+/* A stream may block for as long as nobody reads: a signal from outside must get through, so it ends the call. */
 ssz cage_write(int handle, const struct plat_iov *v, unsigned n, int64_t off)
 {
-	return io(HOST_PWRITEV2, handle, v, n, off);
+	ssz r;
+
+	if (off != PLAT_OFF_STREAM)
+		return io(HOST_PWRITEV2, handle, v, n, off);
+	r = host_call(HOST_PWRITEV2, (uint64_t)handle, (uint64_t)v, n, (uint64_t)off, 0, 0);
+	return r == -EINTR ? -EAGAIN : r;
 }
 
 /* Linux struct stat, the fields used. */

@@ -44,6 +44,8 @@ struct supervisor {
 	int child_pidfd; /* -1: it has ended */
 	int signal_fd;
 	bool network_lost;
+	int signalled; /* the last signal that the instance was sent; 0: none */
+	bool cut;      /* … and what it had said is not written: nor has it told its status */
 };
 
 /* ---- before the child ---- */
@@ -123,6 +125,7 @@ static int signals_take(struct supervisor *s)
 
 static void signal_send(struct supervisor *s, int signo)
 {
+	s->signalled = signo;
 	if (s->channel)
 		channel_signal(s->channel, signo);
 	else
@@ -264,18 +267,26 @@ static void loop_run(struct supervisor *s)
 	}
 }
 
-/* Write what the instance has said before it ended. A signal cuts it short: a reader that stands still would hold us. */
-static void channel_drain(struct channel *c, int signal_fd)
+/*
+ * Write what the instance has said before it ended. A signal cuts it short: a reader that stands still would hold us.
+ * Where a signal has cut short the instance's own wait for that, what can be written at once is all.
+ */
+static void channel_drain(struct supervisor *s)
 {
+	struct channel *c = s->channel;
+	const int timeout_ms = c->exit_status < 0 && s->signalled ? 0 : -1;
 	struct pollfd p[1 + CHANNEL_POLLS];
+	int n;
 
 	while (!channel_done(c)) {
 		channel_watch(c, p + 1);
-		p[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+		p[0] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
 		p[1 + CHANNEL_P_INPUT].fd = -1;
-		if (poll(p, ARRAY_LEN(p), -1) < 0)
+		n = poll(p, ARRAY_LEN(p), timeout_ms);
+		if (n < 0)
 			continue;
-		if (p[0].revents)
+		s->cut = n == 0;
+		if (s->cut || p[0].revents)
 			return;
 		channel_serve(c, p + 1);
 	}
@@ -291,6 +302,8 @@ static int exit_code_of(const struct supervisor *s, const siginfo_t *info)
 	}
 	if (s->channel && s->channel->exit_status >= 0)
 		return s->channel->exit_status;
+	if (s->cut && info->si_code == CLD_EXITED)
+		return EXIT_SIGNAL + s->signalled;
 	if (info->si_code == CLD_EXITED)
 		return s->platform->status ? s->platform->status(info->si_status) : info->si_status;
 	if (s->gdb && s->gdb->server.session.killed)
@@ -447,7 +460,7 @@ static int supervisor_run(struct supervisor *s)
 	instance_release(&s->instance);
 	loop_run(s);
 	if (s->channel)
-		channel_drain(s->channel, s->signal_fd);
+		channel_drain(s);
 	code = child_reap(s);
 	if (s->gdb)
 		gdb_server_end(&s->gdb->server, code);

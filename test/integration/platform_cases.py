@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: ISC
 """The same image in a process, in a KVM machine, under QEMU: what a user sees is the same."""
+import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 
 import harness
 from harness import BUILD, PITH, Running, Skip, expect, free_port, run_command
@@ -28,6 +31,21 @@ def children_of(pid):
 def alive(pid):
     s = harness.proc_stat(pid)
     return s is not None and s["state"] not in "ZX"
+
+
+def processor_ticks(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+    except OSError:
+        return 0
+
+
+def pipe_full(pipe):
+    """So that whoever writes to it waits: a page that is not whole may be free."""
+    n = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+    return n > 65536 - 2 * 4096
 
 
 def cases(on, image, top):
@@ -57,6 +75,34 @@ def cases(on, image, top):
     def reader_gone():
         p = subprocess.run(["sh", "-c", '"$@" | head -1', "sh"] + cmd(["yes"]), capture_output=True, timeout=harness.LIMIT)
         assert p.stdout == b"y\n", p
+
+    def slow_reader():
+        """Output waits for whoever does not read yet; nothing is lost."""
+        p = subprocess.Popen(cmd(["seq", "1", "400000"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        harness.wait_until(lambda: pipe_full(p.stdout), "the pipe is full")
+        used = []
+
+        def waits():
+            """Hardly any processor time in the last 20 looks: it only tries again now and then."""
+            used.append(sum(processor_ticks(pid) for pid in children_of(p.pid)))
+            return len(used) > 20 and used[-1] - used[-20] < 5
+        harness.wait_until(waits, "the instance waits")
+        out, err = p.communicate(timeout=harness.LIMIT)
+        expected = b"".join(b"%d\n" % i for i in range(1, 400001))
+        assert p.returncode == 0 and out == expected, "%d bytes, exit %s, %r" % (len(out), p.returncode, err)
+
+    def reader_stands_still():
+        """A signal, or a second one where what is written must wait for the reader, ends it all the same."""
+        p = subprocess.Popen(cmd(["yes"]), stdout=subprocess.PIPE)
+        try:
+            harness.wait_until(lambda: pipe_full(p.stdout), "output stands still")
+            p.terminate()
+            if on != "process":
+                harness.wait_until(lambda: not p.terminate() and p.poll() is not None, "the end")
+            assert p.wait(harness.LIMIT) == 128 + signal.SIGTERM, p.returncode
+        finally:
+            p.kill()
+            p.stdout.close()
 
     def signals():
         # Not a shell that reads: busybox's takes SIGINT itself, and forgets one that comes just before its poll.
@@ -149,6 +195,7 @@ def cases(on, image, top):
         assert r.code == 128 + 11 and " memset+0x" in r.err, r
 
     return {"output": output, "a fault in the library OS": library_os_fault, "exit code": exit_code, "much": much, "no input": no_input, "reader gone": reader_gone,
+            "slow reader": slow_reader, "reader stands still": reader_stands_still,
             "signals": signals, "handled signal": handled, "killed": killed, "stopped": stopped, "volume": volume,
             "volumes in order": volumes_in_order, "disk": disk, "published port": published}
 

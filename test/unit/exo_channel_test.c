@@ -460,6 +460,69 @@ static void a_broken_channel_is_an_end(void **state)
 	assert_int_equal(host_exo.calls[EXO_WAIT], 1);
 }
 
+/* The device's side of a console with two ports (virtio 1.2, 5.3.6.2). */
+static uint16_t control_said[8];
+static unsigned control_count;
+
+static void ports_take(struct host_device *d, unsigned queue)
+{
+	struct host_chain c;
+	struct {
+		uint32_t port;
+		uint16_t event, value;
+	} said;
+
+	while (queue != 4 && host_queue_next(d, queue, &c)) {
+		if (queue == 3) {
+			assert_int_equal(host_chain_bytes(&c, &said, sizeof(said)), sizeof(said));
+			assert_int_equal(said.port, control_count ? 1 : 0);
+			assert_int_equal(said.value, 1);
+			control_said[control_count++] = said.event;
+		} else {
+			assert_int_equal(queue, 5);
+			sent_len += host_chain_bytes(&c, sent + sent_len, sizeof(sent) - sent_len);
+		}
+		host_queue_use(d, queue, c.id, 0);
+	}
+}
+
+static void a_console_with_ports_has_the_channel_at_port_1(void **state)
+{
+	const uint8_t *body;
+
+	(void)state;
+	host_exo_reset();
+	sent_len = control_count = 0;
+	dev = host_exo_device(VIRTIO_CONSOLE, 6, 64, 1 << 1);
+	dev->on_notify = ports_take;
+	host_exo.boot.flags = BOOT_F_CHANNEL;
+	assert_int_equal(channel_init(&host_exo.boot), 0);
+	assert_int_equal(control_count, 3); /* device ready, port ready, port open */
+	assert_int_equal(control_said[0], 0);
+	assert_int_equal(control_said[1], 3);
+	assert_int_equal(control_said[2], 6);
+	assert_int_equal(write_to(BOOT_H_STDOUT, "abc", 3), 3);
+	assert_int_equal(next_message(&body).type, CHANNEL_OUT);
+	assert_memory_equal(body, "abc", 3);
+}
+
+static void supervisor_interrupts(void)
+{
+	if (host_exo.calls[EXO_WAIT] == 5)
+		supervisor_signal(15);
+}
+
+static void a_signal_ends_the_wait_for_a_reader_that_stands_still(void **state)
+{
+	(void)state;
+	start(0);
+	dev->on_notify = NULL;
+	assert_int_equal(write_to(BOOT_H_STDOUT, "abc", 3), 3);
+	host_exo.on_wait = supervisor_interrupts;
+	channel_end(3);
+	assert_in_range(host_exo.calls[EXO_WAIT], 5, 6);
+}
+
 static jmp_buf ended;
 
 static void jump_away(int status)
@@ -682,6 +745,8 @@ int main(void)
 		cmocka_unit_test(the_pack_is_read_within_its_bounds),
 		cmocka_unit_test(a_seed_is_made_where_there_is_none),
 		cmocka_unit_test(a_silent_entropy_device_holds_nobody),
+		cmocka_unit_test(a_console_with_ports_has_the_channel_at_port_1),
+		cmocka_unit_test(a_signal_ends_the_wait_for_a_reader_that_stands_still),
 	};
 
 	return cmocka_run_group_tests_name("exo_channel", tests, NULL, teardown);
