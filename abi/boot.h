@@ -38,7 +38,6 @@ enum boot_flag {
 	BOOT_F_PACK_MAPPED = 1 << 5, /* pack_addr is set */
 	BOOT_F_MAP_FILES = 1 << 6,   /* files of volumes can be mapped (plat_mem_map) */
 	BOOT_F_CHANNEL = 1 << 7,     /* streams and signals go through abi/channel.h (BOOT_PLAT_EXO) */
-	BOOT_F_CHANNEL_ROOM = 1 << 9, /* the channel's sender waits for CHANNEL_ROOM */
 	BOOT_F_FIXED = 1 << 8	     /* addresses as abi/addr.h has them, calls are not patched: somebody is debugging */
 };
 

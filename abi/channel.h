@@ -7,11 +7,6 @@
  * for input before any is sent, so signals never wait behind bytes that nobody reads. Both ends treat what comes as bytes from outside: a type that is not
  * known is skipped, a length over CHANNEL_DATA_MAX ends the instance.
  *
- * Where the boot information has BOOT_F_CHANNEL_ROOM, the device loses what its host does not take at once (QEMU's does).
- * Then no more than CHANNEL_WINDOW pieces of CHANNEL_OUT and CHANNEL_ERR are on their way: a message with its head counts
- * as a piece for each CHANNEL_PIECE bytes that it begins, and CHANNEL_ROOM gives back those that have been written. A
- * piece takes up to 2304 bytes of a socket's buffer, which has 208 KiB by default.
- *
  * Used only where the boot information has BOOT_F_CHANNEL; else streams are the serial console and signals do not come.
  */
 #pragma once
@@ -26,8 +21,7 @@ enum channel_type {
 	CHANNEL_EXIT = 4,  /* one uint32_t: the exit status; the last message */
 	/* supervisor to image */
 	CHANNEL_IN = 16,   /* the answer to CHANNEL_WANT: 1..want bytes, or none: the end of standard input */
-	CHANNEL_SIGNAL = 17, /* one uint32_t: a Linux signal number came from outside */
-	CHANNEL_ROOM = 18    /* one uint32_t: so many pieces more may be sent */
+	CHANNEL_SIGNAL = 17 /* one uint32_t: a Linux signal number came from outside */
 };
 
 struct channel_msg {
@@ -36,11 +30,3 @@ struct channel_msg {
 };
 
 #define CHANNEL_DATA_MAX 65536u
-#define CHANNEL_PIECE 1024u
-#define CHANNEL_WINDOW 64u
-
-/* How many pieces a message with `len` bytes of data is. */
-static inline uint32_t channel_pieces(uint32_t len)
-{
-	return (len + (uint32_t)sizeof(struct channel_msg) + CHANNEL_PIECE - 1) / CHANNEL_PIECE;
-}

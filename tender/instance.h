@@ -49,7 +49,6 @@ struct platform {
 	const char *name;
 	uint32_t boot_platform; /* enum boot_platform */
 	bool channel;		/* streams and signals go through channel_fd; else the child has the descriptors 0 to 2 */
-	bool channel_room;	/* its console device loses what the channel's socket does not take: CHANNEL_ROOM is wanted */
 	enum platform_gdb gdb;
 	bool user_net;		/* brings the user-mode network itself: no pith-net, frames_fd is -1 for it */
 	/* In the supervisor, before anything runs: check that it can work here. 0, or -1 with the reason reported. */

@@ -22,7 +22,7 @@
 
 #define TX_CHUNKS 64u /* of 1 KiB: a pipe's 64 KiB on the way out, and 64 short lines */
 #define RX_CHUNKS 16u
-#define CHUNK_BYTES CHANNEL_PIECE
+#define CHUNK_BYTES 1024u
 #define MESSAGE_MAX (16u * 1024) /* with its header; a quarter of the ring: the device works while we copy */
 #define INPUT_BYTES (16u * 1024)
 /* Then the writer gets -EAGAIN and other threads run. A tender that is awake takes a ring full in less. */
@@ -52,8 +52,6 @@ static struct {
 	bool on;
 	struct vring rx, tx;
 	volatile bool rx_busy, tx_busy;
-	bool counted;	/* BOOT_F_CHANNEL_ROOM */
-	uint32_t pieces; /* that may be sent, where they are counted; a tick may add to it */
 	/* the message that is being received */
 	struct channel_msg head;
 	uint32_t head_have, body_have;
@@ -140,21 +138,14 @@ static bool head_good(const struct channel_msg *h)
 {
 	switch (h->type) {
 	case CHANNEL_IN: return chan.wanted && h->len <= INPUT_BYTES;
-	case CHANNEL_SIGNAL:
-	case CHANNEL_ROOM: return h->len == sizeof(uint32_t);
+	case CHANNEL_SIGNAL: return h->len == sizeof(uint32_t);
 	default: return h->len <= CHANNEL_DATA_MAX;
 	}
 }
 
-static void room_add(uint32_t n)
-{
-	if (n <= CHANNEL_WINDOW - chan.pieces)
-		__atomic_fetch_add(&chan.pieces, n, __ATOMIC_RELAXED);
-}
-
 static void message_end(void)
 {
-	uint32_t signo, room;
+	uint32_t signo;
 
 	chan.head_have = chan.body_have = 0;
 	if (chan.head.type == CHANNEL_IN) {
@@ -169,9 +160,6 @@ static void message_end(void)
 		/* The set first: exo_signals takes them the other way round. */
 		__atomic_fetch_or(&signals_pending, 1ULL << (signo - 1), __ATOMIC_SEQ_CST);
 		__atomic_fetch_or(&os_attention, (uint32_t)OS_ATTENTION_SIGNAL, __ATOMIC_SEQ_CST);
-	} else if (chan.head.type == CHANNEL_ROOM) {
-		memcpy(&room, chan.word, sizeof(room));
-		room_add(room);
 	}
 }
 
@@ -195,7 +183,7 @@ static size_t message_take(const uint8_t *p, size_t n)
 		n = MIN(n, chan.head.len - chan.body_have);
 		if (chan.head.type == CHANNEL_IN)
 			to = chan.in;
-		else if (chan.head.type == CHANNEL_SIGNAL || chan.head.type == CHANNEL_ROOM)
+		else if (chan.head.type == CHANNEL_SIGNAL)
 			to = chan.word;
 		if (to)
 			memcpy(to + chan.body_have, p, n);
@@ -309,40 +297,6 @@ static int message_send_word(uint32_t type, uint32_t word, uint64_t timeout_ns)
 	return err ? err : vring_kick(&chan.tx);
 }
 
-/* Until a piece of output may be sent. */
-static int pieces_wait(void)
-{
-	int err;
-
-	if (!chan.counted || chan.pieces)
-		return 0;
-	err = vring_kick(&chan.tx);
-	if (!err && rx_enter()) {
-		err = vring_wait(&chan.rx, ROOM_NS);
-		channel_receive();
-		vring_listen(&chan.rx, true);
-		rx_leave();
-	}
-	if (chan.pieces)
-		return 0;
-	return err && err != -ETIMEDOUT ? err : -EAGAIN;
-}
-
-/* As message_send, for bytes of a stream. */
-static int output_send(uint32_t type, struct uio *u, size_t *len)
-{
-	int err = pieces_wait();
-
-	if (err)
-		return err;
-	if (chan.counted)
-		*len = MIN(*len, chan.pieces * (size_t)CHANNEL_PIECE - sizeof(struct channel_msg));
-	err = message_send(type, u, len, ROOM_NS);
-	if (!err && chan.counted)
-		__atomic_fetch_sub(&chan.pieces, channel_pieces((uint32_t)*len), __ATOMIC_RELAXED);
-	return err;
-}
-
 ssz channel_write(int handle, struct uio *u)
 {
 	const uint32_t type = handle == BOOT_H_STDERR ? CHANNEL_ERR : CHANNEL_OUT;
@@ -355,7 +309,7 @@ ssz channel_write(int handle, struct uio *u)
 	while (u->resid && !err) {
 		size_t len = u->resid;
 
-		err = output_send(type, u, &len);
+		err = message_send(type, u, &len, ROOM_NS);
 		if (!err)
 			done += (ssz)len;
 	}

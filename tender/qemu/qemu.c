@@ -165,7 +165,6 @@ const struct platform platform_qemu = {
 	.name = "qemu",
 	.boot_platform = BOOT_PLAT_EXO,
 	.channel = true,
-	.channel_room = true,
 	.user_net = true,
 	.prepare = qemu_prepare,
 	.status = qemu_status,

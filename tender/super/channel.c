@@ -15,7 +15,6 @@
  * PIPE_BUF). O_NONBLOCK would belong to all that have the stream open, the user's shell too.
  */
 #define WRITE_MAX 4096
-#define ROOM_BATCH (CHANNEL_WINDOW / 4)
 #define SERVE_BATCH 64 /* reads before signals and the child's end are looked at again */
 
 void channel_init(struct channel *c, int fd, const int stream[3])
@@ -26,8 +25,6 @@ void channel_init(struct channel *c, int fd, const int stream[3])
 	c->want = 0;
 	c->exit_status = -1;
 	c->damaged = false;
-	c->tells_room = false;
-	c->room = 0;
 	c->in.have = 0;
 	c->in.written = 0;
 	c->out.len = 0;
@@ -70,18 +67,6 @@ static void signal_put(struct channel *c)
 	out_put(c, CHANNEL_SIGNAL, sizeof(signo));
 }
 
-static bool room_due(const struct channel *c)
-{
-	return c->tells_room && c->room >= ROOM_BATCH;
-}
-
-static void room_put(struct channel *c)
-{
-	memcpy(out_data(c), &c->room, sizeof(c->room));
-	out_put(c, CHANNEL_ROOM, sizeof(c->room));
-	c->room = 0;
-}
-
 /* An error is an end of input: there is nobody to tell it to. */
 static void input_take(struct channel *c)
 {
@@ -95,13 +80,11 @@ static void input_take(struct channel *c)
 
 static void out_send(struct channel *c)
 {
-	while (c->fd >= 0 && (!out_empty(c) || c->signals || room_due(c))) {
+	while (c->fd >= 0 && (!out_empty(c) || c->signals)) {
 		ssize_t n;
 
-		if (out_empty(c) && c->signals)
+		if (out_empty(c))
 			signal_put(c);
-		else if (out_empty(c))
-			room_put(c);
 		n = send(c->fd, c->out.bytes + c->out.sent, c->out.len - c->out.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n > 0) {
 			c->out.sent += (size_t)n;
@@ -114,7 +97,6 @@ static void out_send(struct channel *c)
 			c->out.sent = c->out.len;
 			c->signals = 0;
 			c->want = 0;
-			c->tells_room = false;
 		}
 		return;
 	}
@@ -153,8 +135,6 @@ static bool in_waits(const struct channel *c)
 
 static void in_next(struct channel *c)
 {
-	if (in_stream(c) >= 0)
-		c->room += channel_pieces(c->in.head.len);
 	c->in.have = 0;
 	c->in.written = 0;
 }
@@ -233,7 +213,7 @@ static void stream_write(struct channel *c)
 
 void channel_watch(const struct channel *c, struct pollfd p[CHANNEL_POLLS])
 {
-	bool reads = c->exit_status < 0 && !in_waits(c), sends = !out_empty(c) || c->signals || room_due(c);
+	bool reads = c->exit_status < 0 && !in_waits(c), sends = !out_empty(c) || c->signals;
 	int input = c->want && out_empty(c) && c->fd >= 0 ? c->stream[0] : -1;
 	short events = (short)((reads ? POLLIN : 0) | (sends ? POLLOUT : 0));
 

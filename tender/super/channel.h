@@ -35,8 +35,6 @@ struct channel {
 	uint32_t want;	/* bytes of input asked for; 0: none */
 	int exit_status; /* -1: not told yet */
 	bool damaged;	/* the instance broke the protocol */
-	bool tells_room; /* CHANNEL_ROOM is wanted; false after channel_init */
-	uint32_t room;	/* pieces that have been written and not been told of */
 	struct channel_in in;
 	struct channel_out out;
 };

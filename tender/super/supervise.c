@@ -87,8 +87,7 @@ static int blob_prepare(struct supervisor *s)
 		return -1;
 	}
 	b->platform = s->platform->boot_platform;
-	b->flags |= terminal_flags() | (s->platform->channel ? BOOT_F_CHANNEL : 0U) |
-		    (s->platform->channel_room ? BOOT_F_CHANNEL_ROOM : 0U);
+	b->flags |= terminal_flags() | (s->platform->channel ? BOOT_F_CHANNEL : 0U);
 	b->pack_offset = i->image->pack_offset;
 	b->pack_size = i->image->pack_size;
 	if (i->disk_fd >= 0)
@@ -375,7 +374,6 @@ static int channel_open(struct supervisor *s)
 		return -1;
 	}
 	channel_init(s->channel, pair[0], streams);
-	s->channel->tells_room = s->platform->channel_room;
 	s->instance.channel_fd = fd_lift(pair[1]);
 	return 0;
 }

@@ -203,36 +203,6 @@ static void a_supervisor_that_does_not_read_blocks_nobody(void **state)
 	assert_int_equal(write_to(BOOT_H_STDOUT, big, 10), 10);
 }
 
-/* Where the device loses what its host does not take, no more is on its way than the supervisor has room for. */
-static void output_waits_for_the_supervisors_room(void **state)
-{
-	static uint8_t big[200000];
-	uint32_t room = 3, more = CHANNEL_WINDOW;
-	ssz n;
-
-	(void)state;
-	start(VIRTIO_F_EVENT_IDX);
-	host_exo.boot.flags |= BOOT_F_CHANNEL_ROOM;
-	assert_int_equal(channel_init(&host_exo.boot), 0);
-	n = write_to(BOOT_H_STDOUT, big, sizeof(big));
-	assert_in_range(n, 60000, CHANNEL_WINDOW * CHANNEL_PIECE);
-	assert_true(sent_len <= CHANNEL_WINDOW * CHANNEL_PIECE);
-	assert_int_equal(write_to(BOOT_H_STDOUT, big, 1), -EAGAIN); /* though the ring has room */
-	supervisor_send(CHANNEL_ROOM, &room, sizeof(room));
-	assert_int_equal(write_to(BOOT_H_STDOUT, big, 10000), 3 * CHANNEL_PIECE - sizeof(struct channel_msg));
-	supervisor_send(CHANNEL_ROOM, &room, sizeof(room));
-	for (unsigned i = 0; i < room; i++)
-		assert_int_equal(write_to(BOOT_H_STDERR, big, 1), 1); /* each is a piece, however short */
-	assert_int_equal(write_to(BOOT_H_STDERR, big, 1), -EAGAIN);
-	supervisor_send(CHANNEL_ROOM, &more, sizeof(more));
-	supervisor_send(CHANNEL_ROOM, &more, sizeof(more)); /* more than was ever taken is none of it */
-	n = write_to(BOOT_H_STDOUT, big, sizeof(big));
-	assert_in_range(n, 60000, CHANNEL_WINDOW * CHANNEL_PIECE);
-	supervisor_signal(15);
-	exo_poll_events();
-	assert_true(exo_signals() == 1ULL << 14);
-}
-
 static void a_bad_pointer_is_reported(void **state)
 {
 	const uint8_t *body;
@@ -726,7 +696,6 @@ int main(void)
 		cmocka_unit_test(output_is_messages_as_it_was_written),
 		cmocka_unit_test(more_than_the_ring_waits_for_room),
 		cmocka_unit_test(a_supervisor_that_does_not_read_blocks_nobody),
-		cmocka_unit_test(output_waits_for_the_supervisors_room),
 		cmocka_unit_test(a_bad_pointer_is_reported),
 		cmocka_unit_test(input_is_asked_for_when_somebody_wants_it),
 		cmocka_unit_test(all_that_was_wanted_may_come),

@@ -181,42 +181,6 @@ static void a_reader_that_stands_still_holds_the_instance_not_signals(void **sta
 	expect_signal(SIGTERM);
 }
 
-static void room_is_told_where_it_is_wanted_once_it_is_written(void **state)
-{
-	static uint8_t data[3 * CHANNEL_PIECE];
-	uint32_t got = 0, n = 0, told = 0;
-	char buf[4096];
-
-	(void)state;
-	for (unsigned i = 0; i < CHANNEL_WINDOW; i++)
-		tell(CHANNEL_OUT, data, 1);
-	turn();
-	assert_int_equal(hear(&got, sizeof(got), &n), 0); /* nobody wants it */
-	c->room = 0;
-	c->tells_room = true;
-	for (unsigned i = 0; i < CHANNEL_WINDOW / 2; i++)
-		tell(i & 1 ? CHANNEL_ERR : CHANNEL_OUT, data, 1);
-	turn();
-	while (hear(&got, sizeof(got), &n) == CHANNEL_ROOM)
-		told += got;
-	assert_int_equal(told, CHANNEL_WINDOW / 2);
-	while (read(out_r, buf, sizeof(buf)) > 0)
-		;
-	for (unsigned i = 0; i < 30; i++)
-		tell(CHANNEL_OUT, data, sizeof(data));
-	turn(); /* what the pipe takes; its page is left for poll to say so */
-	for (told = 0; hear(&got, sizeof(got), &n) == CHANNEL_ROOM;)
-		told += got;
-	assert_in_range(told, 1, 30 * channel_pieces(sizeof(data)) - 1);
-	for (bool more = true; more;) {
-		more = read(out_r, buf, sizeof(buf)) > 0;
-		turn();
-	}
-	while (hear(&got, sizeof(got), &n) == CHANNEL_ROOM)
-		told += got;
-	assert_int_equal(told + c->room, 30 * channel_pieces(sizeof(data)));
-}
-
 static void input_comes_only_when_asked_for(void **state)
 {
 	char buf[16];
@@ -357,7 +321,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_message_may_come_byte_by_byte, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_longest_message_passes, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reader_that_stands_still_holds_the_instance_not_signals, setup, teardown),
-		cmocka_unit_test_setup_teardown(room_is_told_where_it_is_wanted_once_it_is_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(input_comes_only_when_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_of_input_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(signals_are_told_once_each_the_lowest_first, setup, teardown),
