@@ -43,9 +43,9 @@ enum exo_call {
 	 * result's page number is the first one's physical address. With EXO_MEM_LARGE whole aligned 2 MiB pieces are
 	 * large pages where such memory is left.
 	 * EXO_MEM_FILE: the image's file from `offset`, EXO_R or EXO_R|EXO_X.
-	 * EXO_MEM_AROUND, alone, with EXO_MEM_FILE or EXO_MEM_LARGE: nothing is unmapped; it ends before the first page that
-	 * is mapped, at the next 2 MiB edge, and where frames run out; the result's page number is how much was mapped, in
-	 * bytes, not 0.
+	 * EXO_MEM_AROUND, alone, with EXO_MEM_FILE or EXO_MEM_LARGE: up to the next 2 MiB edge; the result's page number is
+	 * how far, in bytes, not 0. With EXO_MEM_FILE pages that are mapped stay as they are. Without it pages of the file are
+	 * replaced, and it ends before the first frame that is mapped (-EEXIST: it is va's own) and where frames run out.
 	 * >= 0 as said; -EINVAL alignment, length, flags; -EACCES W with X, a range or a page that is not to be changed;
 	 * -ENOMEM no frames, nothing is mapped then; -ENXIO beyond the file.
 	 */

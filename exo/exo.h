@@ -120,6 +120,7 @@ void frames_init(void);
 /* All return a physical address, 0: none left; *dirty is set to true when what is given may hold something. */
 uint64_t frame_alloc(bool *dirty);
 uint64_t frames_alloc(uint64_t n, bool *dirty);	  /* contiguous */
+uint64_t frames_alloc_some(uint64_t *n, bool *dirty); /* contiguous, up to *n, which becomes how many there are */
 uint64_t frame_alloc_large(bool *dirty);	  /* 2 MiB, aligned */
 void frame_free(uint64_t phys);
 void frame_free_large(uint64_t phys);

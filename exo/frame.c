@@ -160,6 +160,18 @@ uint64_t frame_alloc(bool *dirty)
 	return run_take(PAGE_SIZE, dirty);
 }
 
+uint64_t frames_alloc_some(uint64_t *n, bool *dirty)
+{
+	if (!free_small && *n > 1) {
+		uint64_t phys = run_take(*n * PAGE_SIZE, dirty);
+
+		if (phys)
+			return phys;
+	}
+	*n = 1;
+	return frame_alloc(dirty);
+}
+
 uint64_t frames_alloc(uint64_t n, bool *dirty)
 {
 	return n == 1 ? frame_alloc(dirty) : run_take(n * PAGE_SIZE, dirty);
