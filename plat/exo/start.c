@@ -9,15 +9,15 @@
 #include "abi/addr.h"
 #include "abi/image.h"
 #include "arch/x86_64/cpu.h"
+#include "base/elf_raw.h"
 #include "base/string.h"
 #include "plat/exo/drivers.h"
-#include "plat/exo/elf.h"
 #include "plat/exo/trap.h"
 
 #define START_FAILED 125 /* Pith's own error */
 
 extern const uint8_t __ehdr_start[] __attribute__((visibility("hidden")));
-extern const struct elf_dynamic _DYNAMIC[] __attribute__((visibility("hidden")));
+extern const struct elf_raw_dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 extern uint8_t _edata[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 
 static const struct exo_info *info;
@@ -90,18 +90,18 @@ static _Noreturn void refuse(const char *why)
 
 /* ---- the image's file ---- */
 
-static const struct elf_segment *segments(unsigned *count)
+static const struct elf_raw_segment *segments(unsigned *count)
 {
-	const struct elf_header *h = (const void *)info->file_addr;
+	const struct elf_raw_header *h = (const void *)info->file_addr;
 
 	*count = h->phnum; /* exo has checked them */
 	return (const void *)(info->file_addr + h->phoff);
 }
 
-static const struct elf_segment *segment_find(uint32_t type)
+static const struct elf_raw_segment *segment_find(uint32_t type)
 {
 	unsigned n;
-	const struct elf_segment *s = segments(&n);
+	const struct elf_raw_segment *s = segments(&n);
 
 	for (unsigned i = 0; i < n; i++)
 		if (s[i].type == type && s[i].offset <= info->file_size && s[i].filesz <= info->file_size - s[i].offset)
@@ -112,7 +112,7 @@ static const struct elf_segment *segment_find(uint32_t type)
 /* The blob behind the image if there is one, else the image's own; copied, for it is completed here. */
 static void boot_find(void)
 {
-	const struct elf_segment *manifest = segment_find(IMAGE_PT_MANIFEST), *blob = segment_find(IMAGE_PT_BOOT);
+	const struct elf_raw_segment *manifest = segment_find(IMAGE_PT_MANIFEST), *blob = segment_find(IMAGE_PT_BOOT);
 	const struct image_manifest *m;
 	uint64_t at, size, phys;
 	const struct boot_info *b;
@@ -140,7 +140,7 @@ static void boot_find(void)
 
 static void boot_complete(void)
 {
-	const struct elf_segment *pack = segment_find(IMAGE_PT_PACK), *symbols = segment_find(IMAGE_PT_SYMBOLS);
+	const struct elf_raw_segment *pack = segment_find(IMAGE_PT_PACK), *symbols = segment_find(IMAGE_PT_SYMBOLS);
 
 	boot->platform = BOOT_PLAT_EXO;
 	boot->flags &= ~(uint32_t)(BOOT_F_MAP_FILES | BOOT_F_PACK_MAPPED);
@@ -176,7 +176,7 @@ static void gate_map(void)
 
 static void relro_protect(void)
 {
-	const struct elf_segment *s = segment_find(ELF_PT_GNU_RELRO);
+	const struct elf_raw_segment *s = segment_find(ELF_GNU_RELRO);
 	uint64_t start, end;
 
 	if (!s)
@@ -211,14 +211,14 @@ static void relocate(uint64_t base)
 {
 	uint64_t rela = 0, bytes = 0;
 
-	for (const struct elf_dynamic *d = _DYNAMIC; d->tag; d++) {
-		if (d->tag == ELF_DT_RELA_TAG)
-			rela = d->value;
-		else if (d->tag == ELF_DT_RELASZ_TAG)
-			bytes = d->value;
+	for (const struct elf_raw_dyn *d = _DYNAMIC; d->tag; d++) {
+		if (d->tag == ELF_DT_RELA)
+			rela = d->val;
+		else if (d->tag == ELF_DT_RELASZ)
+			bytes = d->val;
 	}
-	for (uint64_t i = 0; i < bytes / sizeof(struct elf_rela); i++) {
-		const struct elf_rela *r = (const struct elf_rela *)(base + rela) + i;
+	for (uint64_t i = 0; i < bytes / sizeof(struct elf_raw_rela); i++) {
+		const struct elf_raw_rela *r = (const struct elf_raw_rela *)(base + rela) + i;
 
 		*(uint64_t *)(base + r->offset) = base + r->addend; /* R_X86_64_RELATIVE, nothing else: the link allows no other */
 	}
@@ -240,8 +240,8 @@ static void bss_clear(const struct exo_info *i)
  */
 static bool head_adds_up(const struct exo_info *i)
 {
-	const struct elf_header *h = (const void *)i->file_addr;
-	const struct elf_segment *s = (const void *)(i->file_addr + h->phoff); /* exo has checked them, and the manifest */
+	const struct elf_raw_header *h = (const void *)i->file_addr;
+	const struct elf_raw_segment *s = (const void *)(i->file_addr + h->phoff); /* exo has checked them, and the manifest */
 	uint64_t manifest = 0, bytes = 0;
 
 	for (unsigned k = 0; k < h->phnum; k++) {
