@@ -27,7 +27,13 @@
 
 static sigjmp_buf attack_jump;
 static volatile sig_atomic_t attack_signal, attack_again, alarms;
-static uintptr_t os_base, exo_call_at; /* the instruction `syscall`, followed by `ret` */
+static uintptr_t os_base;
+/* A page of its own, read-only once it is known: a call that writes over the program's data must not take away the calls. */
+static union {
+	uintptr_t call_at; /* the instruction `syscall`, followed by `ret` */
+	uint8_t page[PAGE_SIZE];
+} own __attribute__((aligned(4096)));
+#define exo_call_at own.call_at
 static struct image_export os_export;
 static uintptr_t os_note;
 
@@ -135,6 +141,7 @@ static inline void os_find(void)
 	while (memcmp(p, "\x0f\x05\xc3", 3) != 0)
 		p++;
 	exo_call_at = (uintptr_t)p;
+	mprotect(&own, sizeof(own), PROT_READ);
 }
 
 static inline uint64_t tsc(void)

@@ -2,7 +2,7 @@
 """Out of ring 3 in a virtual machine: the guest may die, exo and the tender report it, and nothing else happens.
 
 Always: the machine ends by itself, with a status that the program asked for or a line that says why, and never by a
-fault in exo. PITH_ESCAPE_CALLS is the number of random calls in all under QEMU, default a million; KVM gets a fiftieth.
+fault in exo. PITH_ESCAPE_CALLS is the number of random calls in all under QEMU, default a million; KVM gets a hundredth.
 """
 import concurrent.futures
 import os
@@ -16,7 +16,7 @@ from harness import BUILD, pith
 ESCAPE = os.path.join(BUILD, "guest/hostile/escape")
 EXOCALL = os.path.join(BUILD, "guest/hostile/exocall")
 CALLS = int(os.environ.get("PITH_ESCAPE_CALLS", "1000000"))
-BATCH = {"qemu": 20000, "kvm": 2500}
+BATCH = {"qemu": 20000, "kvm": 1500}
 DONE, LOST = 7, 8  # EXIT_DONE of exocall.c; EXIT_LOST of attack.h: the program has written over its own data
 ENDS, NOWHERE = 17, 11
 SILENT_ENDS = (12, 13, 15, 16)  # the machine is asked to end, by what an upcall lands on too
@@ -104,8 +104,8 @@ def calls(machine, total, report):
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             while made < total:
                 assert seeds < 4 * total // batch + 8, "%d calls of %d seeds" % (made, seeds)
-                made += sum(pool.map(instance, range(seeds, seeds + 8)))
-                seeds += 8
+                made += sum(pool.map(instance, range(seeds, seeds + 4)))
+                seeds += 4
         print("      escape/%s/calls: %d calls, seeds 0 to %d" % (machine, made, seeds - 1))
     report.test("escape/%s/calls" % machine, all_of)
 
@@ -117,4 +117,4 @@ def run(report):
         with tempfile.TemporaryDirectory() as d:
             rings(machine, d, report)
         if machine in BATCH:
-            calls(machine, CALLS if machine == "qemu" else CALLS // 50, report)
+            calls(machine, CALLS if machine == "qemu" else CALLS // 100, report)

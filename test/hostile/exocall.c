@@ -388,29 +388,34 @@ static void mode_freed(void)
 {
 	const uint64_t page = RING_VA + (RING_PAGES - 1) * PAGE_SIZE;
 	uint16_t *avail = (uint16_t *)(RING_VA + PAGE_SIZE);
-	struct descriptor *desc = (void *)RING_VA;
+	volatile uint64_t *random = (volatile uint64_t *)(RING_VA + 2 * PAGE_SIZE);
+	struct exo_bind b = {.features = FEATURE_VERSION_1, .queue_count = 1};
+	struct exo_device d;
 	unsigned i = 0;
 
 	ring_memory();
-	for (;; i++) {
-		struct exo_device d;
-
-		if (device_info(i, &d) != 0)
+	do
+		if (device_info(i++, &d) != 0)
 			broken("no entropy device");
-		if (d.id == 4)
-			break;
-	}
-	*desc = (struct descriptor){ring_phys + 2 * PAGE_SIZE, 16, 2, 0};
-	if (device_bind(i, &(struct exo_bind){.features = FEATURE_VERSION_1, .queue_count = 1, .queue = {
-			{32, 0, ring_phys, ring_phys + PAGE_SIZE, ring_phys + (RING_PAGES - 1) * PAGE_SIZE}}}) != 0)
+	while (d.id != 4);
+	i--;
+	*(struct descriptor *)RING_VA = (struct descriptor){ring_phys + 2 * PAGE_SIZE, 16, 2, 0};
+	b.queue[0] = (struct exo_queue){d.queue_max[0] < 16 ? 8 : 16, 0, ring_phys, ring_phys + PAGE_SIZE,
+					ring_phys + (RING_PAGES - 1) * PAGE_SIZE};
+	if (device_bind(i, &b) != 0)
 		broken("cannot bind");
 	exo(EXO_MEM_UNMAP, page, PAGE_SIZE, 0, 0, 0);
-	avail[1] = 16;
-	exo(EXO_DEV_NOTIFY, i, 0, 0, 0, 0);
-	for (uint64_t end = tsc() + 2000000000; !(exo(EXO_WAIT, tsc() + 1000000, 0, 0, 0, 0) >> i & 1) && tsc() < end;)
-		;
-	if (!*(const volatile uint64_t *)(RING_VA + 2 * PAGE_SIZE))
-		broken("the device has done nothing");
+	while (avail[1] < 16) {
+		const uint64_t end = tsc() + 4000000000;
+
+		*random = 0;
+		avail[1] += (uint16_t)b.queue[0].size;
+		exo(EXO_DEV_NOTIFY, i, 0, 0, 0, 0);
+		while (!(exo(EXO_WAIT, tsc() + 1000000, 0, 0, 0, 0) >> i & 1) && tsc() < end)
+			;
+		if (!*random)
+			broken("the device has done nothing");
+	}
 	for (unsigned k = 0; k < 4; k++) {
 		const uint32_t *p = (const uint32_t *)(ARENA + k * PAGE_SIZE);
 
