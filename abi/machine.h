@@ -34,3 +34,5 @@ enum machine_debug {
 #endif
 /* Command line word: RAM that exo was not loaded into is zero. */
 #define MACHINE_ZEROED "exo.zeroed"
+/* … and MACHINE_WALL=NS: what time it was (since 1970) when the tender started the machine; for one with a coarse clock. */
+#define MACHINE_WALL "exo.wall"

@@ -17,7 +17,10 @@
 #define PIC_SLAVE_MASK 0xa1
 #define APIC_ENABLE (1U << 11)
 #define APIC_X2 (1U << 10)
-enum { ID = 0x02, PRIORITY = 0x08, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38, DIVIDE = 0x3e };
+enum {
+	ID = 0x02, PRIORITY = 0x08, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38,
+	CURRENT = 0x39, DIVIDE = 0x3e
+};
 #define LVT_MASKED 0x10000
 #define LVT_DEADLINE 0x40000
 #define DIVIDE_BY_1 0xb
@@ -86,12 +89,21 @@ static void halt(void)
 	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
 }
 
-void apic_sleep_us(uint32_t us)
+void apic_count_start(void)
 {
-	apic_write(LVT_TIMER, EXO_VECTOR_TIMER);
+	apic_write(LVT_TIMER, LVT_MASKED);
 	apic_write(DIVIDE, DIVIDE_BY_1);
-	apic_write(INITIAL, us * 1000);
-	halt();
+	apic_write(INITIAL, UINT32_MAX);
+}
+
+uint32_t apic_count(void)
+{
+	return apic_read(CURRENT);
+}
+
+void apic_count_end(void)
+{
+	apic_write(INITIAL, 0);
 	apic_write(LVT_TIMER, EXO_VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0));
 }
 

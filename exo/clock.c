@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * How fast the time-stamp counter counts, and what time it is: asked of the hypervisor (pvclock, or its CPUID leaf), of
- * CPUID leaf 0x15, else measured against a clock whose rate is known: under QEMU's TCG the APIC timer (1 GHz) while the
- * processor sleeps, on hardware channel 2 of the PIT.
+ * CPUID leaf 0x15, else measured against a clock whose rate is known: under QEMU's TCG the APIC timer (1 GHz), on hardware channel 2 of the PIT.
  * Sources: Linux Documentation/virt/kvm/x86/{cpuid,msr}.rst; Intel SDM vol. 2, CPUID; Intel 8254 data sheet.
  */
+#include "abi/machine.h"
 #include "base/string.h"
 #include "exo/exo.h"
 
@@ -15,6 +15,7 @@
 #define TSC_LEAF_OFFSET 0x10 /* the hypervisor's leaf + this: eax = kHz */
 #define KHZ_GUESS 1000000ULL
 #define MEASURE_US 2000U
+#define APIC_MEASURE_NS 5000000U /* with 1 us at each end the clock is wrong by 35 s a day at most: this is an emulator */
 #define PIT_HZ 1193182ULL
 
 struct pvclock {
@@ -94,14 +95,47 @@ static uint64_t khz_by_pit(void)
 	return (tsc_read() - start) * 1000 / MEASURE_US;
 }
 
+struct instant {
+	uint64_t tsc;
+	uint32_t count; /* of the APIC's timer, ns, downwards */
+};
+
+/* The host may take the processor away between two looks: the closest of some is right to about 1 us. */
+static struct instant instant_take(void)
+{
+	struct instant best = {0, 0};
+	uint64_t width = UINT64_MAX;
+
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t before = tsc_read();
+		uint32_t count = apic_count();
+		uint64_t after = tsc_read();
+
+		if (after - before >= width)
+			continue;
+		width = after - before;
+		best = (struct instant){before + width / 2, count};
+	}
+	return best;
+}
+
+/* By looking, not by sleeping: a host that is busy wakes us late, and an interval that is too long makes the clock slow. */
+static uint64_t khz_by_apic(void)
+{
+	struct instant a, b;
+
+	apic_count_start();
+	a = instant_take();
+	do
+		b = instant_take();
+	while (a.count - b.count < APIC_MEASURE_NS && b.count);
+	apic_count_end();
+	return (b.tsc - a.tsc) * 1000000 / MAX(a.count - b.count, 1U);
+}
+
 static uint64_t khz_measure(void)
 {
-	uint64_t start = tsc_read();
-
-	if (!is_tcg())
-		return khz_by_pit();
-	apic_sleep_us(MEASURE_US);
-	return (tsc_read() - start) * 1000 / MEASURE_US;
+	return is_tcg() ? khz_by_apic() : khz_by_pit();
 }
 
 /* The real-time clock, in BCD, UTC. Source: Motorola MC146818A data sheet. */
@@ -139,6 +173,19 @@ static uint64_t rtc_seconds(void)
 	return (uint64_t)days * 86400 + h * 3600 + m * 60 + s;
 }
 
+/*
+ * The real-time clock knows whole seconds only, and QEMU's begins one when the machine does: up to 2 s are lost. The
+ * tender's word is as much too early as the machine took to start; under TCG the counter tells most of that.
+ */
+static uint64_t wall_told(uint64_t tsc)
+{
+	const char *told = cmdline_find(MACHINE_WALL);
+
+	if (!told)
+		return 0;
+	return number_parse(&told) + (is_tcg() ? tsc / khz * 1000000 : 0);
+}
+
 void clock_init(struct exo_clock *c)
 {
 	if (pvclock_read(c))
@@ -149,7 +196,7 @@ void clock_init(struct exo_clock *c)
 	if (!khz)
 		khz = KHZ_GUESS;
 	c->tsc_base = tsc_read();
-	c->wall_ns = rtc_seconds() * NS_PER_SEC;
+	c->wall_ns = MAX(rtc_seconds() * NS_PER_SEC, wall_told(c->tsc_base));
 	/* ns a tick = 10^6 / khz, as a 32-bit fraction; below 1 MHz nothing counts. */
 	c->shift = khz <= 1000000 ? 10 : 0;
 	c->mult = (uint32_t)((1000000ULL << 32 >> c->shift) / khz);

@@ -196,8 +196,10 @@ bool irq_route(uint32_t gsi, unsigned vector);
 uint32_t apic_id(void);
 int64_t call_tick(uint64_t tsc);
 int64_t call_wait(uint64_t tsc);
-/* A timer of `us` microseconds by the APIC's own count at 1 GHz, slept through; for clock.c. */
-void apic_sleep_us(uint32_t us);
+/* For clock.c, before there are ticks: let the APIC's timer count down from UINT32_MAX by its own clock; look at it. */
+void apic_count_start(void);
+uint32_t apic_count(void);
+void apic_count_end(void);
 
 /* ---- console.c ---- */
 

@@ -5,6 +5,7 @@
  * Devices of one type keep their order: the nth volume is the nth 9P device. On a microvm each has its MMIO place by
  * number, on a q35 PCI slots are given in the order of the command line.
  */
+#include "abi/machine.h"
 #include "base/string.h"
 #include "tender/qemu/qemu_priv.h"
 #include "tender/report.h"
@@ -104,7 +105,8 @@ static void add_machine(struct builder *b, const struct instance *i, const struc
 	add(b, "-initrd");
 	add_text(b, FD_TEXT, s->initrd_fd);
 	add(b, "-append");
-	add_text(b, "exo.exit=%#x%s", QEMU_EXIT_PORT, i->config->gdb ? " exo.fixed" : "");
+	add_text(b, "exo.exit=%#x " MACHINE_WALL "=%llu%s", QEMU_EXIT_PORT, (unsigned long long)s->wall_ns,
+		 i->config->gdb ? " exo.fixed" : "");
 	add(b, "-device");
 	add_text(b, "isa-debug-exit,iobase=%#x,iosize=4", QEMU_EXIT_PORT);
 }

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct qemu {
@@ -42,6 +43,7 @@ static const char *accel_choose(const struct tender_config *c)
 
 static int setup_fill(const struct instance *i, struct qemu_setup *s)
 {
+	struct timespec now;
 	struct stat st;
 
 	if (!program_in_path(QEMU_PROGRAM, s->program, sizeof(s->program))) {
@@ -54,6 +56,8 @@ static int setup_fill(const struct instance *i, struct qemu_setup *s)
 	}
 	s->accel = accel_choose(i->config);
 	s->disk_is_device = i->disk_fd >= 0 && fstat(i->disk_fd, &st) == 0 && S_ISBLK(st.st_mode);
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->wall_ns = (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 	s->initrd_fd = qemu_initrd_make(i, &s->initrd_bytes);
 	if (s->initrd_fd >= 0)
 		return 0;

@@ -23,6 +23,7 @@ struct qemu_setup {
 	int initrd_fd;
 	uint64_t initrd_bytes;
 	bool disk_is_device;
+	uint64_t wall_ns; /* now, since 1970 */
 };
 
 /* NULL-ended; strings of the text, or constant. */

@@ -11,6 +11,7 @@ import struct
 
 import vm
 from harness import BUILD, pith, run_command
+from image import PT_BOOT, PT_LOAD, PT_MANIFEST, PT_NOTE, PT_PACK, PT_SYMBOLS, Image
 from vm import GUEST, PAGE
 
 HELLO = os.path.join(BUILD, "abi/glibc-static/hello"), "one", "two"
@@ -20,64 +21,12 @@ SEED = 20
 FLIPS = 60
 NOT_AN_ERROR_LINE = ("exo: exit status",)
 
-# abi/image.h
-PT_LOAD, PT_NOTE, PT_PACK, PT_BOOT, PT_SYMBOLS, PT_MANIFEST = 1, 4, 0x70690001, 0x70690002, 0x70690003, 0x70690004
 BOOT_F_CHANNEL = 1 << 7
 # abi/boot.h, offsets in struct boot_info
 BOOT_SIZE, BOOT_FLAGS, BOOT_VOLUME_COUNT, BOOT_DISK, BOOT_VOLUMES, BOOT_NET = 12, 20, 116, 120, 128, 256
 
 
-def image_sum(data, s=0xcbf29ce484222325):
-    mask = (1 << 64) - 1
-    words = struct.unpack("<%dQ" % ((len(data) + 7) // 8), data + bytes(-len(data) % 8))
-    for k in range(8):
-        s = (s ^ sum(words[k::8]) & mask) * 0x100000001b3 & mask
-    return s
-
-
-class Image:
-    """The bytes of an image and where its parts are; what is changed is not checked."""
-
-    def __init__(self, path):
-        with open(path, "rb") as f:
-            self.bytes = bytearray(f.read())
-        self.phoff, = struct.unpack_from("<Q", self.bytes, 32)
-        self.phnum, = struct.unpack_from("<H", self.bytes, 56)
-        self.head = self.part(PT_PACK)[0]
-
-    def header(self, i):
-        """Offset of program header i, and its type, flags, offset, vaddr, paddr, filesz, memsz, align."""
-        at = self.phoff + 56 * i
-        return at, struct.unpack_from("<IIQQQQQQ", self.bytes, at)
-
-    def find(self, kind):
-        return next((at, h) for at, h in map(self.header, range(self.phnum)) if h[0] == kind)
-
-    def part(self, kind):
-        _, h = self.find(kind)
-        return h[2], h[5]
-
-    def put(self, at, form, *values):
-        struct.pack_into("<" + form, self.bytes, at, *values)
-        return self
-
-    def put_header(self, kind, field, form, value):
-        return self.put(self.find(kind)[0] + field, form, value)
-
-    def add_up(self):
-        """The sum of the head again, so that what is behind the sum's check is reached."""
-        at = self.part(PT_MANIFEST)[0] + 24
-        return self.put(at, "Q", image_sum(self.bytes[at + 8:self.head], image_sum(self.bytes[:at])))
-
-    def boot(self):
-        at, n = self.part(PT_BOOT)
-        return bytearray(self.bytes[at:at + n])
-
-    def append(self, blob):
-        """Other boot information, on the next page."""
-        self.bytes += bytes(-len(self.bytes) % PAGE) + blob
-        return self
-
+class Bad(Image):
     def write(self):
         path = os.path.join(vm.images.scratch(), "bad.pith")
         with open(path, "wb") as f:
@@ -86,7 +35,7 @@ class Image:
 
 
 def hello():
-    return Image(vm.images[HELLO])
+    return Bad(vm.images[HELLO])
 
 
 def cut(n):
@@ -317,7 +266,7 @@ def flips(first):
     whole = hello()
     for n in range(first, FLIPS, 4):
         rng = random.Random(SEED * 1000 + n)
-        i = Image(vm.images[HELLO])
+        i = hello()
         # Half of them where headers, manifest and boot information are, which every byte matters in.
         start = whole.part(PT_BOOT)[0] if n % 2 else 0
         at = rng.randrange(start, whole.part(PT_PACK)[0]) if n % 4 else rng.randrange(64)

@@ -14,6 +14,7 @@ import tempfile
 
 import harness
 from harness import BUILD, pith
+from image import Image
 
 HOSTILE = os.path.join(BUILD, "guest/hostile/hostile")
 SYS = {"read": 0, "write": 1, "open": 2, "socket": 41, "connect": 42, "clone": 56, "fork": 57, "vfork": 58, "execve": 59,
@@ -99,9 +100,10 @@ def forged_image(code, directory):
     at = symbols()["proc_start"]
     path = directory + "/forged.pith"
     harness.expect(harness.run_command([harness.PITH, "build", "-o", path, "/bin/true"]))
-    with open(path, "r+b") as f:
-        f.seek(at)  # text stands in the file where it stands in memory
-        f.write(code)
+    forged = Image(path)
+    forged.bytes[at:at + len(code)] = code  # text stands in the file where it stands in memory
+    with open(path, "wb") as f:
+        f.write(forged.add_up().bytes)
     return path
 
 

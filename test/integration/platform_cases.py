@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import time
 
 import harness
 from harness import BUILD, PITH, Running, Skip, expect, free_port, run_command
@@ -104,6 +105,32 @@ def cases(on, image, top):
             p.kill()
             p.stdout.close()
 
+    def wall_clock():
+        before = time.time()
+        r = expect(run_command(cmd(["date", "+%s"])))
+        assert before - 2 < int(r.out) <= time.time(), (before, r.out, time.time())
+
+    def clock_rate():
+        """A second is a second, also on a host that wakes us late: the clock is asked for two seconds, by closest looks."""
+        with subprocess.Popen(cmd(["sh", "-c", "while read x; do read up idle </proc/uptime; echo $up; done"]),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
+            def look():
+                before = time.monotonic()
+                p.stdin.write(b"\n")
+                p.stdin.flush()
+                theirs = float(p.stdout.readline())
+                after = time.monotonic()
+                return after - before, (before + after) / 2, theirs
+            looks = [look()]
+            while looks[-1][1] < looks[0][1] + 2:
+                looks.append(look())
+            p.stdin.close()
+        first = min(k for k in looks if k[1] < looks[0][1] + 0.5)
+        last = min(k for k in looks if k[1] > looks[-1][1] - 0.5)
+        rate = (last[2] - first[2]) / (last[1] - first[1])
+        # /proc/uptime has hundredths of a second, and at least one second lies between the two.
+        assert abs(rate - 1) < 0.02 + (first[0] + last[0]), "%.4f seconds in a second; %s %s" % (rate, first, last)
+
     def signals():
         # Not a shell that reads: busybox's takes SIGINT itself, and forgets one that comes just before its poll.
         for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -195,7 +222,7 @@ def cases(on, image, top):
         assert r.code == 128 + 11 and " memset+0x" in r.err, r
 
     return {"output": output, "a fault in the library OS": library_os_fault, "exit code": exit_code, "much": much, "no input": no_input, "reader gone": reader_gone,
-            "slow reader": slow_reader, "reader stands still": reader_stands_still,
+            "slow reader": slow_reader, "wall clock": wall_clock, "clock rate": clock_rate, "reader stands still": reader_stands_still,
             "signals": signals, "handled signal": handled, "killed": killed, "stopped": stopped, "volume": volume,
             "volumes in order": volumes_in_order, "disk": disk, "published port": published}
 

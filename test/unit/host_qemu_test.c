@@ -24,7 +24,7 @@ static int setup(void **state)
 	blob = (struct boot_info){.net = {.present = 1, .mac = {2, 0, 0, 0, 0, 0xab}}};
 	instance = (struct instance){.config = &config, .blob = &blob, .frames_fd = -1, .broker_fd = -1, .channel_fd = 33,
 				     .disk_fd = -1};
-	setup_all = (struct qemu_setup){.program = "/bin/qemu", .exo = "/lib/exo.elf", .accel = "tcg", .initrd_fd = 44,
+	setup_all = (struct qemu_setup){.program = "/bin/qemu", .exo = "/lib/exo.elf", .accel = "tcg", .initrd_fd = 44, .wall_ns = 5,
 					.initrd_bytes = 5 << 20};
 	return 0;
 }
@@ -144,11 +144,11 @@ static void a_debugger_is_waited_for(void **state)
 	(void)state;
 	make();
 	assert_false(has("-S", NULL));
-	assert_true(has("-append", "exo.exit=0xf4"));
+	assert_true(has("-append", "exo.exit=0xf4 exo.wall=5"));
 	config.gdb = true;
 	config.gdb_port = 1234;
 	make();
-	assert_true(has("-append", "exo.exit=0xf4 exo.fixed"));
+	assert_true(has("-append", "exo.exit=0xf4 exo.wall=5 exo.fixed"));
 	assert_true(has("-S", NULL));
 	assert_true(has("-gdb", "tcp:127.0.0.1:1234"));
 }
