@@ -47,7 +47,8 @@ enum exo_call {
 	 * how far, in bytes, not 0. With EXO_MEM_FILE pages that are mapped stay as they are. Without it pages of the file are
 	 * replaced, and it ends before the first frame that is mapped (-EEXIST: it is va's own) and where frames run out.
 	 * >= 0 as said; -EINVAL alignment, length, flags; -EACCES W with X, a range or a page that is not to be changed;
-	 * -ENOMEM no frames, nothing is mapped then; -ENXIO beyond the file.
+	 * -ENOMEM no frames, nothing is mapped then, or no page table to split a large page, all is as it was then; -ENXIO
+	 * beyond the file.
 	 */
 	EXO_MEM_MAP = 1,
 	/* (va, size): pages go back to exo. 0, -EINVAL, -EACCES, -ENOMEM (no page table to split a large page). */

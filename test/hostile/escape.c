@@ -489,7 +489,7 @@ static void mode_storm(void)
 	static const uint64_t to[] = {0x800000000000, 0xffff7fffffffffff, 0x8000000000000000, EXO_TEXT};
 	unsigned n = 0;
 
-	for (; n < 200000 && time(NULL) - start < 3; n++) {
+	for (; n < 200000 && time(NULL) - start < 2; n++) {
 		exo(EXO_TICK, tsc() + rnd() % 20000, 0, 0, 0, 0);
 		for (unsigned i = 0; i < 4; i++)
 			(void)ATTACK(run_at((const void *)(uintptr_t)to[(n + i) % ARRAY_LEN(to)]));
