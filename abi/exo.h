@@ -135,7 +135,12 @@ struct exo_upcall_state {
 enum exo_flag {
 	EXO_F_HYPERVISOR = 1 << 0,
 	EXO_F_SERIAL_INPUT = 1 << 1, /* there is a UART */
-	EXO_F_DEBUGGED = 1 << 2	     /* a debugger may have put breakpoints into the image already */
+	EXO_F_DEBUGGED = 1 << 2,     /* a debugger may have put breakpoints into the image already */
+	/*
+	 * Fences of ring 3 do not order its writes before its reads in the eyes of a device: EXO_WAIT(0) does. (QEMU's TCG
+	 * leaves fences out for a machine with one processor, though its devices run on another of the host's; until 8.2.)
+	 */
+	EXO_F_NO_FENCE = 1 << 3
 };
 
 /* Nanoseconds from the counter: ((tsc - tsc_base) << shift) * mult >> 32, shift < 0 to the right; as pvclock does. */

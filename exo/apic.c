@@ -146,6 +146,8 @@ int64_t call_wait(uint64_t tsc)
 
 	ticked = false;
 	wait_until = tsc;
+	if (!tsc && !x2apic)
+		apic_read(ID); /* what EXO_F_NO_FENCE promises: an access to a device takes a lock of QEMU's */
 	while (!pending && !ticked && tsc && tsc_read() < tsc) {
 		timer_arm(MIN(tick_at, wait_until));
 		halt();

@@ -187,6 +187,7 @@ extern char syscall_entry[];
 
 void clock_init(struct exo_clock *c);
 uint64_t clock_khz(void); /* of the counter */
+bool machine_is_tcg(void); /* QEMU without KVM */
 void apic_init(void);
 /* Wake the processor at the counter's value; UINT64_MAX: not. */
 void timer_set(uint64_t tsc);

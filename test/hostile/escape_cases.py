@@ -22,6 +22,7 @@ ENDS, NOWHERE = 17, 11
 # exo has failed, the tender or QEMU was killed, the processor gave up (a triple fault), the program says so.
 BAD = re.compile(r"^(exo: .* in exo|exo: broken promise|pith: the instance was ended by signal|"
                  r"pith: the virtual machine (has stopped|was reset)|BROKEN|FAILED).*", re.M)
+QEMU_GIVES_UP = "pith: the instance was ended by signal 6 (ABRT)"  # its own assertions can be made to fail by a guest
 SILENT_ENDS = (12, 13, 15, 16)  # the machine is asked to end, by what an upcall lands on too
 
 
@@ -39,7 +40,7 @@ def attack(machine, args, options=("-m", "32m")):
     """Whatever happens to the guest, this is true of what is outside of it."""
     r = pith(args, ["--on", machine] + list(options))
     text = r.out + r.err
-    bad = BAD.search(text)
+    bad = BAD.search(text.replace(QEMU_GIVES_UP, "") if machine != "kvm" else text)
     assert not bad, "%s: %r" % (bad.group(), r)
     assert r.code in (0, DONE, LOST) or re.search(r"^(pith|exo): ", r.err, re.M) or r.code < 126, "no word of the end: %r" % r
     return r
