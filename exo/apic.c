@@ -26,10 +26,12 @@ enum { ID = 0x02, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x3
 #define IOAPIC_STEP 0x10000UL /* QEMU's microvm has a second one there */
 #define IOAPIC_LINES 24U
 
-#define AGAIN_US 100ULL /* a tick that cannot be delivered comes again */
+/* A tick that cannot be delivered comes again: not within an upcall for a page fault, which takes 200 us where exo is emulated. */
+#define AGAIN_US 400ULL
 
 static bool x2apic, deadline_mode;
 static uint64_t tick_at = UINT64_MAX, wait_until = UINT64_MAX;
+static uint64_t armed_at = UINT64_MAX; /* when the timer interrupts; UINT64_MAX: not, or it has */
 static uint64_t pending; /* devices, as EXO_WAIT returns them */
 static bool ticked;	 /* while asleep */
 
@@ -95,8 +97,11 @@ void apic_sleep_us(uint32_t us)
  */
 static void timer_arm(uint64_t tsc)
 {
-	uint64_t now = tsc_read(), ns;
+	uint64_t now, ns;
 
+	if (tsc == armed_at)
+		return;
+	armed_at = tsc;
 	if (deadline_mode) {
 		msr_write(MSR_TSC_DEADLINE, tsc == UINT64_MAX ? 0 : MAX(tsc, 1UL));
 		return;
@@ -105,13 +110,9 @@ static void timer_arm(uint64_t tsc)
 		apic_write(INITIAL, 0);
 		return;
 	}
+	now = tsc_read();
 	ns = tsc <= now ? 1 : (tsc - now) > UINT64_MAX / 1000000 ? UINT32_MAX : (tsc - now) * 1000000 / clock_khz() + 1;
 	apic_write(INITIAL, (uint32_t)MIN(ns, (uint64_t)UINT32_MAX));
-}
-
-void timer_set(uint64_t tsc)
-{
-	timer_arm(tsc);
 }
 
 int64_t call_tick(uint64_t tsc)
@@ -157,6 +158,7 @@ static void timer_due(struct iret_frame *f)
 {
 	uint64_t now = tsc_read();
 
+	armed_at = UINT64_MAX;
 	if (now < tick_at) {
 		if (f->cs == EXO_USER_CS)
 			timer_arm(tick_at);
