@@ -82,7 +82,7 @@ static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
 		*leaf = (uint32_t *)leaves_next;
 		leaves_next += PAGE_SIZE;
 		if (got & EXO_MEM_DIRTY)
-			memset(*leaf, 0, PAGE_SIZE);
+			pages_zero(*leaf, PAGE_SIZE);
 	}
 	return *leaf ? &(*leaf)[page % LEAF_PAGES] : NULL;
 }
@@ -130,7 +130,7 @@ void *dma_alloc(size_t bytes, uint64_t *phys)
 	dma_range.start = WINDOW_DMA;
 	phys_note(va, size, *phys);
 	if (got & EXO_MEM_DIRTY)
-		memset((void *)va, 0, size);
+		pages_zero((void *)va, size);
 	return (void *)va;
 }
 
@@ -390,7 +390,7 @@ static int fresh_finish(uint64_t va, uint64_t size, uint32_t prot, int64_t got)
 		return (int)got;
 	used_bytes += size;
 	if (got & EXO_MEM_DIRTY)
-		memset((void *)va, 0, size);
+		pages_zero((void *)va, size);
 	return prot & PLAT_W ? 0 : (int)exo_call(EXO_MEM_PROTECT, va, size, prot, 0, 0);
 }
 
