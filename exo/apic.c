@@ -29,12 +29,12 @@ enum {
 #define IOAPIC_STEP 0x10000UL /* QEMU's microvm has a second one there */
 #define IOAPIC_LINES 24U
 
-/* The mask registers of the two 8259. */
-
-#define AGAIN_US 100ULL /* a tick that cannot be delivered comes again */
+/* A tick that cannot be delivered comes again: not within an upcall for a page fault, which takes 200 us where exo is emulated. */
+#define AGAIN_US 400ULL
 
 static bool x2apic, deadline_mode;
 static uint64_t tick_at = UINT64_MAX, wait_until = UINT64_MAX;
+static uint64_t armed_at = UINT64_MAX; /* when the timer interrupts; UINT64_MAX: not, or it has */
 static uint64_t pending; /* devices, as EXO_WAIT returns them */
 static bool ticked;	 /* while asleep */
 
@@ -114,8 +114,11 @@ void apic_count_end(void)
  */
 static void timer_arm(uint64_t tsc)
 {
-	uint64_t now = tsc_read(), ns;
+	uint64_t now, ns;
 
+	if (tsc == armed_at)
+		return;
+	armed_at = tsc;
 	if (deadline_mode) {
 		msr_write(MSR_TSC_DEADLINE, tsc == UINT64_MAX ? 0 : MAX(tsc, 1UL));
 		return;
@@ -124,13 +127,9 @@ static void timer_arm(uint64_t tsc)
 		apic_write(INITIAL, 0);
 		return;
 	}
+	now = tsc_read();
 	ns = tsc <= now ? 1 : (tsc - now) > UINT64_MAX / 1000000 ? UINT32_MAX : (tsc - now) * 1000000 / clock_khz() + 1;
 	apic_write(INITIAL, (uint32_t)MIN(ns, (uint64_t)UINT32_MAX));
-}
-
-void timer_set(uint64_t tsc)
-{
-	timer_arm(tsc);
 }
 
 int64_t call_tick(uint64_t tsc)
@@ -178,6 +177,7 @@ static void timer_due(struct iret_frame *f)
 {
 	uint64_t now = tsc_read();
 
+	armed_at = UINT64_MAX;
 	if (now < tick_at) {
 		if (f->cs == EXO_USER_CS)
 			timer_arm(tick_at);

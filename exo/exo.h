@@ -189,8 +189,6 @@ void clock_init(struct exo_clock *c);
 uint64_t clock_khz(void); /* of the counter */
 bool machine_is_tcg(void); /* QEMU without KVM */
 void apic_init(void);
-/* Wake the processor at the counter's value; UINT64_MAX: not. */
-void timer_set(uint64_t tsc);
 void irq_handle(unsigned vector, struct iret_frame *f);
 /* Let an interrupt line reach a vector, edge-triggered. false: no such line. */
 bool irq_route(uint32_t gsi, unsigned vector);

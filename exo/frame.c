@@ -250,7 +250,7 @@ uint64_t table_alloc(void)
 
 	if (phys) {
 		pool_left--;
-		memset(direct(phys), 0, PAGE_SIZE);
+		pages_zero(direct(phys), PAGE_SIZE);
 		return phys;
 	}
 	if (pool_next == pool_end)
@@ -261,7 +261,7 @@ uint64_t table_alloc(void)
 	phys = pool_next;
 	pool_next += PAGE_SIZE;
 	if (!zeroed)
-		memset(direct(phys), 0, PAGE_SIZE);
+		pages_zero(direct(phys), PAGE_SIZE);
 	return phys;
 }
 

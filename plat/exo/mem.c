@@ -82,7 +82,7 @@ static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
 		*leaf = (uint32_t *)leaves_next;
 		leaves_next += PAGE_SIZE;
 		if (got & EXO_MEM_DIRTY)
-			memset(*leaf, 0, PAGE_SIZE);
+			pages_zero(*leaf, PAGE_SIZE);
 	}
 	return *leaf ? &(*leaf)[page % LEAF_PAGES] : NULL;
 }
@@ -130,7 +130,7 @@ void *dma_alloc(size_t bytes, uint64_t *phys)
 	dma_range.start = WINDOW_DMA;
 	phys_note(va, size, *phys);
 	if (got & EXO_MEM_DIRTY)
-		memset((void *)va, 0, size);
+		pages_zero((void *)va, size);
 	return (void *)va;
 }
 
@@ -324,10 +324,13 @@ int exo_mem_map(const struct plat_mapping *m)
 	return 0;
 }
 
-/*
- * Pages of the file never become writable: the fault makes a copy. So exo refuses; where only copies are mapped it does
- * not, which saves their faults.
- */
+/* What pages of the file get: they never become writable, the fault makes a copy. */
+static uint32_t file_prot(uint32_t prot)
+{
+	return prot == PLAT_W ? PLAT_R : prot & ~(uint32_t)PLAT_W;
+}
+
+/* exo refuses to make pages of the file writable; where only copies are mapped it does not, which saves their faults. */
 static int region_protect(struct region *r, uint64_t start, uint64_t end, uint32_t prot)
 {
 	uint64_t from = MAX(start, r->start), size = MIN(end, r->end) - from;
@@ -336,7 +339,7 @@ static int region_protect(struct region *r, uint64_t start, uint64_t end, uint32
 	if (r->touched)
 		err = exo_call(EXO_MEM_PROTECT, from, size, prot, 0, 0);
 	if (err == -EACCES && r->kind == REGION_FILE)
-		err = exo_call(EXO_MEM_PROTECT, from, size, prot == PLAT_W ? PLAT_R : prot & ~(uint32_t)PLAT_W, 0, 0);
+		err = exo_call(EXO_MEM_PROTECT, from, size, file_prot(prot), 0, 0);
 	if (!err)
 		r->prot = (uint8_t)prot;
 	return (int)err;
@@ -387,7 +390,7 @@ static int fresh_finish(uint64_t va, uint64_t size, uint32_t prot, int64_t got)
 		return (int)got;
 	used_bytes += size;
 	if (got & EXO_MEM_DIRTY)
-		memset((void *)va, 0, size);
+		pages_zero((void *)va, size);
 	return prot & PLAT_W ? 0 : (int)exo_call(EXO_MEM_PROTECT, va, size, prot, 0, 0);
 }
 
@@ -479,14 +482,12 @@ static int file_copy(const struct region *r, uint64_t page)
 	return err == -EEXIST ? (int)exo_call(EXO_MEM_PROTECT, page, PAGE_SIZE, r->prot, 0, 0) : err;
 }
 
-static int file_fault(const struct region *r, uint64_t page, bool write)
+static int file_fault(const struct region *r, uint64_t page)
 {
 	uint64_t window = ALIGN_DOWN(page, FILE_AROUND_BYTES), start = MAX(window, r->start);
 	int64_t got;
 
-	if (write)
-		return file_copy(r, page);
-	got = map_call(start, MIN(window + FILE_AROUND_BYTES, r->end) - start, r->prot & ~(uint32_t)PLAT_W,
+	got = map_call(start, MIN(window + FILE_AROUND_BYTES, r->end) - start, file_prot(r->prot),
 		       EXO_MEM_FILE | EXO_MEM_AROUND, r->offset + (start - r->start));
 	return got < 0 ? (int)got : 0;
 }
@@ -504,8 +505,10 @@ int mem_fault(uint64_t addr, uint64_t error)
 	if (!(r->prot & need))
 		return -EACCES;
 	r->touched = true;
-	if (r->kind == REGION_FILE)
-		return file_fault(r, page, write);
+	if (r->kind == REGION_FILE && write)
+		return file_copy(r, page);
 	/* Nothing but a right that has just been given is missing where a page is: the processor looks again. */
-	return present ? (int)exo_call(EXO_MEM_PROTECT, page, PAGE_SIZE, r->prot, 0, 0) : anon_fault(r, page);
+	if (present)
+		return (int)exo_call(EXO_MEM_PROTECT, page, PAGE_SIZE, r->kind == REGION_FILE ? file_prot(r->prot) : r->prot, 0, 0);
+	return r->kind == REGION_FILE ? file_fault(r, page) : anon_fault(r, page);
 }

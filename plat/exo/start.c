@@ -169,7 +169,7 @@ static void gate_map(void)
 	if (err < 0)
 		refuse("no memory for the gate page");
 	if (err & EXO_MEM_DIRTY)
-		memset((void *)ADDR_GATE, 0, PAGE_SIZE);
+		pages_zero((void *)ADDR_GATE, PAGE_SIZE);
 	*(uint64_t *)ADDR_GATE = (uint64_t)arch_gate;
 	exo_call(EXO_MEM_PROTECT, ADDR_GATE, PAGE_SIZE, EXO_R, 0, 0);
 }
@@ -227,11 +227,11 @@ static void relocate(uint64_t base)
 /* The rest of the data's last page holds what stands next in the file; the pages behind it, what memory held. */
 static void bss_clear(const struct exo_info *i)
 {
-	uint8_t *end = i->memory_zeroed ? (uint8_t *)ALIGN_UP((uint64_t)_edata, PAGE_SIZE) : _end;
+	uint8_t *edge = (uint8_t *)ALIGN_UP((uint64_t)_edata, PAGE_SIZE);
 
-	if (end > _end)
-		end = _end;
-	memset(_edata, 0, (size_t)(end - _edata));
+	memset(_edata, 0, (size_t)(MIN(edge, _end) - _edata));
+	if (!i->memory_zeroed && edge < _end)
+		pages_zero(edge, ALIGN_UP((size_t)(_end - edge), PAGE_SIZE));
 }
 
 /*
