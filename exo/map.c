@@ -194,7 +194,7 @@ static void table_clear(uint64_t *t, uint64_t va, uint64_t end, bool flush)
 static uint64_t *directory_next(uint64_t *va, uint64_t end)
 {
 	while (*va < end) {
-		uint64_t *t = pml4, *e = NULL;
+		uint64_t *t = pml4, *e = NULL, size;
 		unsigned level = 3;
 
 		for (;; level--) {
@@ -203,9 +203,15 @@ static uint64_t *directory_next(uint64_t *va, uint64_t end)
 				break;
 			t = table_of(*e);
 		}
-		if (*e & PTE_P)
+		/* Within the table: a walk for each of 512 empty entries is felt where ring 0 is emulated. */
+		size = 1UL << (12 + 9 * level);
+		for (const uint64_t *last = &t[511]; !(*e & PTE_P) && *va < end; e++) {
+			*va = ALIGN_DOWN(*va, size) + size;
+			if (e == last)
+				break;
+		}
+		if (level == 1 && *e & PTE_P && *va < end)
 			return e;
-		*va = ALIGN_DOWN(*va, 1UL << (12 + 9 * level)) + (1UL << (12 + 9 * level));
 	}
 	return NULL;
 }

@@ -257,7 +257,7 @@ static bool syn_rcvd_ack(struct tcp_conn *c, struct tcp_seg *g)
 		reply_rst(c->s, g);
 		return false;
 	}
-	if (parent && parent->listen->ready_count > parent->listen->backlog) {
+	if (parent && parent->listen->ready_count > parent->listen->backlog + TCP_READY_EXTRA) {
 		seg_drop(c->s, TCP_DROP_BACKLOG); /* as Linux: stays embryonic, SYN+ACK is sent again */
 		return false;
 	}

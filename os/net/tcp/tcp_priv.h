@@ -24,6 +24,11 @@
 #define TCP_BIND_HASH 256u
 #define TCP_TIME_WAIT_MAX 8192u /* then the oldest goes: 60 s at 136 closes a second */
 #define TCP_EMBRYONIC_MAX 1024u /* of one listener; then the oldest goes (RFC 4987 3.3) */
+/*
+ * Handshakes begun while there was room may fill the queue by so many more: an ACK that is dropped costs the peer seconds,
+ * and libslirp the data behind it, which it forgets when the SYN+ACK comes again.
+ */
+#define TCP_READY_EXTRA 64u
 #define TCP_OOO_MAX 1024u	/* blocks kept out of order by one connection */
 #define TCP_SACK_BLOCKS 4u	/* what 40 bytes of options hold: RFC 2018 3 */
 #define TCP_SACK_TOLD 4u
