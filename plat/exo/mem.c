@@ -57,14 +57,28 @@ static int64_t map_call(uint64_t va, uint64_t size, uint32_t prot, uint32_t flag
  * upwards), and dma_alloc's window.
  */
 #define LEAF_PAGES 1024UL
-#define LEAVES_MAX 4096UL /* 16 GiB; beyond that devices get copies */
+#define LEAVES_MAX (PAGE_SIZE / sizeof(uint32_t *)) /* 2 GiB; beyond that devices get copies */
 
 struct phys_range {
 	uint64_t start;
-	uint32_t *leaf[LEAVES_MAX];
+	uint32_t **leaf; /* LEAVES_MAX, once there is one */
 };
-static struct phys_range heap_range, dma_range; /* of zero start until something is there: they must not be in the file */
+static struct phys_range heap_range, dma_range; /* of zero start until something is there */
 static uint64_t leaves_next = WINDOW_PHYS;
+
+/* A zeroed page for these tables; NULL: no memory. */
+static void *phys_page(void)
+{
+	int64_t got = map_call(leaves_next, PAGE_SIZE, PLAT_R | PLAT_W, 0, 0);
+	void *p = (void *)leaves_next;
+
+	if (got < 0)
+		return NULL;
+	leaves_next += PAGE_SIZE;
+	if (got & EXO_MEM_DIRTY)
+		pages_zero(p, PAGE_SIZE);
+	return p;
+}
 
 static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
 {
@@ -73,17 +87,13 @@ static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
 
 	if (va < r->start || page / LEAF_PAGES >= LEAVES_MAX)
 		return NULL;
+	if (!r->leaf && make)
+		r->leaf = phys_page();
+	if (!r->leaf)
+		return NULL;
 	leaf = &r->leaf[page / LEAF_PAGES];
-	if (!*leaf && make) {
-		int64_t got = map_call(leaves_next, PAGE_SIZE, PLAT_R | PLAT_W, 0, 0);
-
-		if (got < 0)
-			return NULL;
-		*leaf = (uint32_t *)leaves_next;
-		leaves_next += PAGE_SIZE;
-		if (got & EXO_MEM_DIRTY)
-			pages_zero(*leaf, PAGE_SIZE);
-	}
+	if (!*leaf && make)
+		*leaf = phys_page();
 	return *leaf ? &(*leaf)[page % LEAF_PAGES] : NULL;
 }
 
