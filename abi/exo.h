@@ -43,11 +43,12 @@ enum exo_call {
 	 * result's page number is the first one's physical address. With EXO_MEM_LARGE whole aligned 2 MiB pieces are
 	 * large pages where such memory is left.
 	 * EXO_MEM_FILE: the image's file from `offset`, EXO_R or EXO_R|EXO_X.
-	 * EXO_MEM_AROUND, alone, with EXO_MEM_FILE or EXO_MEM_LARGE: nothing is unmapped; it ends before the first page that
-	 * is mapped, at the next 2 MiB edge, and where frames run out; the result's page number is how much was mapped, in
-	 * bytes, not 0.
+	 * EXO_MEM_AROUND, alone, with EXO_MEM_FILE or EXO_MEM_LARGE: up to the next 2 MiB edge; the result's page number is
+	 * how far, in bytes, not 0. With EXO_MEM_FILE pages that are mapped stay as they are. Without it pages of the file are
+	 * replaced, and it ends before the first frame that is mapped (-EEXIST: it is va's own) and where frames run out.
 	 * >= 0 as said; -EINVAL alignment, length, flags; -EACCES W with X, a range or a page that is not to be changed;
-	 * -ENOMEM no frames, nothing is mapped then; -ENXIO beyond the file.
+	 * -ENOMEM no frames, nothing is mapped then, or no page table to split a large page, all is as it was then; -ENXIO
+	 * beyond the file.
 	 */
 	EXO_MEM_MAP = 1,
 	/* (va, size): pages go back to exo. 0, -EINVAL, -EACCES, -ENOMEM (no page table to split a large page). */
@@ -133,7 +134,13 @@ struct exo_upcall_state {
 
 enum exo_flag {
 	EXO_F_HYPERVISOR = 1 << 0,
-	EXO_F_SERIAL_INPUT = 1 << 1 /* there is a UART */
+	EXO_F_SERIAL_INPUT = 1 << 1, /* there is a UART */
+	EXO_F_DEBUGGED = 1 << 2,     /* a debugger may have put breakpoints into the image already */
+	/*
+	 * Fences of ring 3 do not order its writes before its reads in the eyes of a device: EXO_WAIT(0) does. (QEMU's TCG
+	 * leaves fences out for a machine with one processor, though its devices run on another of the host's; until 8.2.)
+	 */
+	EXO_F_NO_FENCE = 1 << 3
 };
 
 /* Nanoseconds from the counter: ((tsc - tsc_base) << shift) * mult >> 32, shift < 0 to the right; as pvclock does. */

@@ -25,32 +25,60 @@ enum image_segment {
 };
 
 #define IMAGE_MAGIC 0x676d6968746970ULL /* "pithimg" */
-#define IMAGE_VERSION 1 /* of this layout, and of what library OS and lower layers agree on (abi/proc.h, abi/exo.h) */
+#define IMAGE_VERSION 2 /* of this layout, and of what library OS and lower layers agree on (abi/proc.h, abi/exo.h) */
 
 struct image_manifest {
 	uint64_t magic;	    /* IMAGE_MAGIC */
 	uint32_t version;   /* IMAGE_VERSION */
 	uint32_t size;	    /* of this struct */
 	uint64_t file_size; /* of the image, a page multiple: a shorter file is damaged */
-	uint64_t head_sum;  /* image_sum of the default boot information and the program headers */
+	uint64_t head_sum;  /* image_head_sum of all before the pack */
 	uint32_t arg_first; /* the first of the default arguments that a user's replace: 1, or behind a script's name */
 	uint32_t pad;
 };
 
-/* FNV-1a, 64 bits, over 8-byte words (the last one filled with zero): for damage, not for forgery. */
+#define IMAGE_SUM_START 0xcbf29ce484222325ULL
+
+/*
+ * For damage, not for forgery: words are added up in eight lanes, for it runs at each start over all of the head (one
+ * instruction a word), and the lanes are mixed by FNV-1a. The last bytes are a word filled with zero.
+ */
 static inline uint64_t image_sum(uint64_t sum, const void *p, size_t n)
 {
-	const uint8_t *b = p;
+	typedef uint64_t __attribute__((may_alias, aligned(1))) word;
+	uint64_t lane[8] = {0}, rest = 0;
+	const word *w = p;
 
-	for (size_t i = 0; i < n; i += 8) {
-		uint64_t w = 0;
-
-		__builtin_memcpy(&w, b + i, n - i < 8 ? n - i : 8);
-		sum = (sum ^ w) * 0x100000001b3ULL;
+	for (; n >= 8 * sizeof(*w); w += 8, n -= 8 * sizeof(*w)) {
+		lane[0] += w[0];
+		lane[1] += w[1];
+		lane[2] += w[2];
+		lane[3] += w[3];
+		lane[4] += w[4];
+		lane[5] += w[5];
+		lane[6] += w[6];
+		lane[7] += w[7];
 	}
+	for (unsigned k = 0; n; k++, w++) {
+		const size_t bytes = n < sizeof(*w) ? n : sizeof(*w);
+
+		rest = 0;
+		__builtin_memcpy(&rest, w, bytes);
+		lane[k] += rest;
+		n -= bytes;
+	}
+	for (unsigned k = 0; k < 8; k++)
+		sum = (sum ^ lane[k]) * 0x100000001b3ULL;
 	return sum;
 }
-#define IMAGE_SUM_START 0xcbf29ce484222325ULL
+
+/* Over the head's bytes but head_sum itself; the manifest at `manifest` lies inside. */
+static inline uint64_t image_head_sum(const void *head, uint64_t bytes, uint64_t manifest)
+{
+	const uint64_t at = manifest + __builtin_offsetof(struct image_manifest, head_sum), behind = at + sizeof(uint64_t);
+
+	return image_sum(image_sum(IMAGE_SUM_START, head, at), (const uint8_t *)head + behind, bytes - behind);
+}
 
 /* count entries sorted by `value` (offset from the image base), then the names they point to, NUL-ended. */
 struct image_symbols {

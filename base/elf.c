@@ -7,34 +7,12 @@
  */
 #include "base/elf.h"
 
+#include "base/elf_raw.h"
 #include "base/errno.h"
 #include "base/string.h"
 
-#define ELF_DYN_BYTES 16u
 #define ELF_DYN_MAX 4096u /* entries looked at: a file of nothing else must not cost the packer hours */
 #define ELF_NOTE_BYTES 12u
-#define MACHINE_X86_64 62
-
-struct raw_header {
-	uint8_t ident[16];
-	uint16_t type, machine;
-	uint32_t version;
-	uint64_t entry, phoff, shoff;
-	uint32_t flags;
-	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-_Static_assert(sizeof(struct raw_header) == ELF_HEADER_BYTES, "gABI Elf64_Ehdr");
-
-struct raw_segment {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
-_Static_assert(sizeof(struct raw_segment) == ELF_SEGMENT_BYTES, "gABI Elf64_Phdr");
-
-struct raw_dyn {
-	uint64_t tag, val;
-};
-_Static_assert(sizeof(struct raw_dyn) == ELF_DYN_BYTES, "gABI Elf64_Dyn");
 
 static bool range_inside(uint64_t off, uint64_t n, uint64_t size)
 {
@@ -48,12 +26,12 @@ bool elf_magic(const void *p, size_t n)
 
 int elf_header_parse(const void *p, size_t n, struct elf_header *out)
 {
-	struct raw_header h;
+	struct elf_raw_header h;
 
 	if (n < sizeof(h) || !elf_magic(p, n))
 		return -ENOEXEC;
 	memcpy(&h, p, sizeof(h));
-	if (h.ident[4] != 2 || h.ident[5] != 1 || h.ident[6] != 1 || h.machine != MACHINE_X86_64)
+	if (h.ident[4] != 2 || h.ident[5] != 1 || h.ident[6] != 1 || h.machine != ELF_MACHINE_X86_64)
 		return -ENOEXEC;
 	if (h.type != ELF_EXEC && h.type != ELF_DYN)
 		return -ENOEXEC;
@@ -77,7 +55,7 @@ static bool load_segment_ok(const struct elf_segment *s)
 
 int elf_segment_parse(const void *phdrs, size_t n, unsigned i, struct elf_segment *out)
 {
-	struct raw_segment r;
+	struct elf_raw_segment r;
 
 	if (i >= n / sizeof(r))
 		return -ENOEXEC;
@@ -122,9 +100,9 @@ int elf_file_segment(const struct elf_file *f, unsigned i, struct elf_segment *o
 	return elf_segment_parse(f->bytes + f->header.phoff, f->header.phnum * (size_t)ELF_SEGMENT_BYTES, i, out);
 }
 
-static struct raw_dyn dyn_at(const struct elf_file *f, uint64_t i)
+static struct elf_raw_dyn dyn_at(const struct elf_file *f, uint64_t i)
 {
-	struct raw_dyn d;
+	struct elf_raw_dyn d;
 
 	memcpy(&d, f->bytes + f->dyn_off + i * sizeof(d), sizeof(d));
 	return d;
@@ -133,7 +111,7 @@ static struct raw_dyn dyn_at(const struct elf_file *f, uint64_t i)
 bool elf_file_value(const struct elf_file *f, enum elf_dyn_tag tag, uint64_t *out)
 {
 	for (uint64_t i = 0; i < f->dyn_count; i++) {
-		struct raw_dyn d = dyn_at(f, i);
+		struct elf_raw_dyn d = dyn_at(f, i);
 
 		if (d.tag == 0)
 			return false;
@@ -191,7 +169,7 @@ int elf_file_open(const void *bytes, size_t size, struct elf_file *out)
 			return -ENOEXEC;
 		if (s.type == ELF_DYNAMIC) {
 			f.dyn_off = s.offset;
-			f.dyn_count = MIN(s.filesz / ELF_DYN_BYTES, ELF_DYN_MAX);
+			f.dyn_count = MIN(s.filesz / sizeof(struct elf_raw_dyn), ELF_DYN_MAX);
 		}
 	}
 	if (f.dyn_count)
@@ -221,7 +199,7 @@ const char *elf_file_interp(const struct elf_file *f)
 const char *elf_file_string(const struct elf_file *f, enum elf_dyn_tag tag, unsigned nth)
 {
 	for (uint64_t i = 0; i < f->dyn_count; i++) {
-		struct raw_dyn d = dyn_at(f, i);
+		struct elf_raw_dyn d = dyn_at(f, i);
 
 		if (d.tag == 0)
 			return NULL;

@@ -104,6 +104,13 @@ void *memmove(void *dst, const void *src, size_t n)
 	return dst;
 }
 
+void pages_zero(void *p, size_t bytes)
+{
+	size_t n = bytes / 8;
+
+	__asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0UL) : "memory");
+}
+
 void *memset(void *dst, int c, size_t n)
 {
 	uint64_t v = 0x0101010101010101ULL * (uint8_t)c;

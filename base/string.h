@@ -12,6 +12,8 @@
 void *memcpy(void *restrict dst, const void *restrict src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
+/* Whole pages: eight bytes a step, which is what matters where an emulator takes the steps. */
+void pages_zero(void *p, size_t bytes);
 int memcmp(const void *a, const void *b, size_t n);
 void *memchr(const void *s, int c, size_t n);
 size_t strlen(const char *s);

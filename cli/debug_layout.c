@@ -16,6 +16,8 @@
 
 enum { AT_NULL, AT_PHDR = 3, AT_PHENT = 4, AT_PHNUM = 5, AT_BASE = 7, AT_ENTRY = 9 };
 
+#define NOWHERE (ADDR_FIXED_PIE - ADDR_MAP_MAX) /* nothing is mapped there while BOOT_F_FIXED holds */
+
 /* Mapped for good. */
 static int file_open(const char *path, const char *rootfs, struct elf_file *out)
 {
@@ -98,6 +100,13 @@ int debug_layout_read(const char *path, const char *rootfs, struct debug_layout 
 	out->phnum = f.header.phnum;
 	out->interp = elf_file_interp(&f);
 	return out->interp ? interp_place(rootfs, out) : 0;
+}
+
+void debug_layout_auxv_image(uint64_t out[DEBUG_AUXV_PAIRS][2])
+{
+	out[0][0] = AT_BASE;
+	out[0][1] = NOWHERE;
+	out[1][0] = AT_NULL;
 }
 
 void debug_layout_auxv(const struct debug_layout *l, uint64_t out[DEBUG_AUXV_PAIRS][2])

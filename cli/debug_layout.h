@@ -25,3 +25,8 @@ int debug_layout_read(const char *path, const char *rootfs, struct debug_layout 
 /* The same as auxiliary vector: pairs of AT_* and value, AT_NULL at the end. */
 #define DEBUG_AUXV_PAIRS 6
 void debug_layout_auxv(const struct debug_layout *l, uint64_t out[DEBUG_AUXV_PAIRS][2]);
+/*
+ * The same for an image, whose interpreter is not looked at: gdb, which would else take the first instruction that it sees
+ * for the interpreter's and put a breakpoint into the library OS, is told a place where nothing is.
+ */
+void debug_layout_auxv_image(uint64_t out[DEBUG_AUXV_PAIRS][2]);

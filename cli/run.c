@@ -153,6 +153,8 @@ static int image_run(struct run_options *o, const struct image *i, char **argv, 
 		return EXIT_PITH;
 	}
 	env_terminal(o);
+	if (o->tender.gdb)
+		debug_layout_auxv_image(o->tender.gdb_auxv);
 	o->tender.empty_fd = pack_empty_dir();
 	return instance_run(&o->tender, &i->source, platforms[o->on]);
 }

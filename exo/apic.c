@@ -17,7 +17,10 @@
 #define PIC_SLAVE_MASK 0xa1
 #define APIC_ENABLE (1U << 11)
 #define APIC_X2 (1U << 10)
-enum { ID = 0x02, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38, CURRENT = 0x39, DIVIDE = 0x3e };
+enum {
+	ID = 0x02, PRIORITY = 0x08, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x35, INITIAL = 0x38,
+	CURRENT = 0x39, DIVIDE = 0x3e
+};
 #define LVT_MASKED 0x10000
 #define LVT_DEADLINE 0x40000
 #define DIVIDE_BY_1 0xb
@@ -26,10 +29,12 @@ enum { ID = 0x02, EOI = 0x0b, SPURIOUS = 0x0f, LVT_TIMER = 0x32, LVT_LINT0 = 0x3
 #define IOAPIC_STEP 0x10000UL /* QEMU's microvm has a second one there */
 #define IOAPIC_LINES 24U
 
-#define AGAIN_US 100ULL /* a tick that cannot be delivered comes again */
+/* A tick that cannot be delivered comes again: not within an upcall for a page fault, which takes 200 us where exo is emulated. */
+#define AGAIN_US 400ULL
 
 static bool x2apic, deadline_mode;
 static uint64_t tick_at = UINT64_MAX, wait_until = UINT64_MAX;
+static uint64_t armed_at = UINT64_MAX; /* when the timer interrupts; UINT64_MAX: not, or it has */
 static uint64_t pending; /* devices, as EXO_WAIT returns them */
 static bool ticked;	 /* while asleep */
 
@@ -63,6 +68,11 @@ void apic_init(void)
 	port_out8(PIC_SLAVE_MASK, 0xff);
 	apic_write(SPURIOUS, 0x100 | EXO_VECTOR_SPURIOUS);
 	apic_write(LVT_LINT0, LVT_MASKED); /* the firmware may have let the old interrupt controller through */
+	/*
+	 * Let nothing wait for its priority, and let QEMU look again at what is pending: it has noted an interrupt of the old
+	 * controller that came before this, and would deliver it as a general protection fault in the first sleep.
+	 */
+	apic_write(PRIORITY, 0);
 	apic_write(LVT_TIMER, EXO_VECTOR_TIMER | (deadline_mode ? LVT_DEADLINE : 0));
 	if (!deadline_mode)
 		apic_write(DIVIDE, DIVIDE_BY_1);
@@ -104,8 +114,11 @@ void apic_count_end(void)
  */
 static void timer_arm(uint64_t tsc)
 {
-	uint64_t now = tsc_read(), ns;
+	uint64_t now, ns;
 
+	if (tsc == armed_at)
+		return;
+	armed_at = tsc;
 	if (deadline_mode) {
 		msr_write(MSR_TSC_DEADLINE, tsc == UINT64_MAX ? 0 : MAX(tsc, 1UL));
 		return;
@@ -114,13 +127,9 @@ static void timer_arm(uint64_t tsc)
 		apic_write(INITIAL, 0);
 		return;
 	}
+	now = tsc_read();
 	ns = tsc <= now ? 1 : (tsc - now) > UINT64_MAX / 1000000 ? UINT32_MAX : (tsc - now) * 1000000 / clock_khz() + 1;
 	apic_write(INITIAL, (uint32_t)MIN(ns, (uint64_t)UINT32_MAX));
-}
-
-void timer_set(uint64_t tsc)
-{
-	timer_arm(tsc);
 }
 
 int64_t call_tick(uint64_t tsc)
@@ -136,6 +145,8 @@ int64_t call_wait(uint64_t tsc)
 
 	ticked = false;
 	wait_until = tsc;
+	if (!tsc && !x2apic)
+		apic_read(ID); /* what EXO_F_NO_FENCE promises: an access to a device takes a lock of QEMU's */
 	while (!pending && !ticked && tsc && tsc_read() < tsc) {
 		timer_arm(MIN(tick_at, wait_until));
 		halt();
@@ -166,6 +177,7 @@ static void timer_due(struct iret_frame *f)
 {
 	uint64_t now = tsc_read();
 
+	armed_at = UINT64_MAX;
 	if (now < tick_at) {
 		if (f->cs == EXO_USER_CS)
 			timer_arm(tick_at);

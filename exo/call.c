@@ -23,10 +23,10 @@ static bool in_region(uint64_t va, uint64_t size, uint64_t start, uint64_t end)
 
 static int range_check(uint64_t va, uint64_t size)
 {
-	if ((va | size) & PAGE_MASK || size == 0 || size > ADDR_MAP_MAX)
+	if ((va | size) & PAGE_MASK || size - 1 >= ADDR_MAP_MAX)
 		return -EINVAL;
-	if (in_region(va, size, ADDR_GATE, ADDR_LOW_END) || in_region(va, size, ADDR_OS_HEAP, ADDR_OS_END) ||
-	    in_region(va, size, ADDR_USER_START, ADDR_USER_END))
+	if (in_region(va, size, ADDR_USER_START, ADDR_USER_END) || in_region(va, size, ADDR_OS_HEAP, ADDR_OS_END) ||
+	    in_region(va, size, ADDR_GATE, ADDR_LOW_END))
 		return 0;
 	return -EACCES;
 }

@@ -74,7 +74,7 @@ static uint64_t khz_told(void)
 	return r.eax && r.ebx && r.ecx ? (uint64_t)r.ecx * r.ebx / r.eax / 1000 : 0;
 }
 
-static bool is_tcg(void)
+bool machine_is_tcg(void)
 {
 	return cpuid(1, 0).ecx >> 31 && cpuid(KVM_LEAF, 0).ebx == 0x54474354; /* "TCGT" */
 }
@@ -135,7 +135,7 @@ static uint64_t khz_by_apic(void)
 
 static uint64_t khz_measure(void)
 {
-	return is_tcg() ? khz_by_apic() : khz_by_pit();
+	return machine_is_tcg() ? khz_by_apic() : khz_by_pit();
 }
 
 /* The real-time clock, in BCD, UTC. Source: Motorola MC146818A data sheet. */
@@ -183,7 +183,7 @@ static uint64_t wall_told(uint64_t tsc)
 
 	if (!told)
 		return 0;
-	return number_parse(&told) + (is_tcg() ? tsc / khz * 1000000 : 0);
+	return number_parse(&told) + (machine_is_tcg() ? tsc / khz * 1000000 : 0);
 }
 
 void clock_init(struct exo_clock *c)

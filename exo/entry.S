@@ -16,6 +16,8 @@
 #include "abi/machine.h"
 #include "exo/layout.h"
 
+#define SYSCALL_FLAGS 0x00244fd5 /* of the program's flags those that ring 3 may set; see the head of this file */
+
 	.section .vectors, "ax"
 	.set vector, 0
 	.rept EXO_VECTORS
@@ -24,13 +26,17 @@
 	jmp debug_step
 	.elseif vector == 3
 	jmp debug_int3
+	.elseif vector == EXO_VECTOR_PAGE_FAULT
+	jmp page_fault
 	.else
 	/* vectors 8, 10 to 14, 17, 21, 29, 30 come with an error code */
 	.if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
 	pushq $0
 	.endif
 	pushq $vector
-	.if vector < 32
+	.if vector == 2 || vector == 8 || vector == 18
+	jmp machine_exception
+	.elseif vector < 32
 	jmp exception
 	.else
 	jmp interrupt
@@ -90,17 +96,19 @@ debug_int3:
 1:	outb %al, $(MACHINE_PORT_DEBUG + 1)
 	iretq
 
+	/* stack: error, rip, cs, rflags, rsp, ss */
+page_fault:
+	cmpq $syscall_entry, 8(%rsp)
+	je syscall_fault
+page_fault_upcall:
+	pushq $EXO_VECTOR_PAGE_FAULT
 	/* stack: vector, error, rip, cs, rflags, rsp, ss */
 exception:
 	testb $3, 24(%rsp)
-	jz kernel_exception
+	jz machine_exception
 	pushq %rax
-	cmpl $EXO_VECTOR_PAGE_FAULT, 8(%rsp)
-	jne 1f
-	leaq syscall_entry(%rip), %rax
-	cmpq %rax, 24(%rsp)
-	je syscall_fault
-1:	pushq %rcx
+exception_upcall:
+	pushq %rcx
 	movq upcall_state(%rip), %rcx
 	testq %rcx, %rcx
 	jz user_fault
@@ -142,16 +150,6 @@ user_fault:
 	popq %rcx
 	popq %rax
 	jmp save_all_user
-kernel_exception:
-	cmpq $0, fault_fixup(%rip)
-	je save_all_kernel
-	pushq %rax
-	movq fault_fixup(%rip), %rax
-	movq %rax, 24(%rsp)
-	popq %rax
-	addq $16, %rsp
-	iretq
-
 	.macro save_all
 	pushq %rax
 	pushq %rcx
@@ -175,7 +173,8 @@ save_all_user:
 	save_all
 	call trap_image
 	ud2
-save_all_kernel:
+	/* In exo, or of the machine itself: NMI, double fault, machine check, wherever they hit. */
+machine_exception:
 	save_all
 	call trap_panic
 	ud2
@@ -207,13 +206,16 @@ interrupt:
 	addq $16, %rsp
 	iretq
 
-	/* rax as saved; stack: rax, vector, error, rip, cs, rflags, rsp, ss */
+	/* What the fault has pushed is what a call pushes, but for rip and the flags. */
 syscall_fault:
+	testb $3, 16(%rsp)
+	jz page_fault_upcall
+	addq $8, %rsp
 	cld /* an exception leaves this flag as the program had it; the mask of `syscall` clears it */
-	movq 48(%rsp), %rax
-	movq %rax, syscall_rsp(%rip)
-	popq %rax
-	leaq stack_top(%rip), %rsp
+	movq %rcx, (%rsp)
+	andl $SYSCALL_FLAGS, %r11d
+	orl $EXO_RFLAGS_USER, %r11d
+	movq %r11, 16(%rsp)
 	jmp syscall_common
 
 	.balign 64
@@ -221,14 +223,15 @@ syscall_fault:
 syscall_entry:
 	movq %rsp, syscall_rsp(%rip)
 	leaq stack_top(%rip), %rsp
-syscall_common:
 	pushq $EXO_USER_SS
 	pushq syscall_rsp(%rip)
-	andl $0x00244fd5, %r11d /* of the program's flags those that ring 3 may set; see the head of this file */
+	andl $SYSCALL_FLAGS, %r11d
 	orl $EXO_RFLAGS_USER, %r11d
 	pushq %r11
 	pushq $EXO_USER_CS
 	pushq %rcx
+	/* stack: rip, cs, rflags, rsp, ss; rcx = rip */
+syscall_common:
 	subq call_start(%rip), %rcx
 	cmpq call_bytes(%rip), %rcx
 	jae syscall_upcall
@@ -236,8 +239,7 @@ syscall_common:
 	jae 2f
 	movl %eax, %eax
 	movq %r10, %rcx
-	leaq call_table(%rip), %r10
-	call *(%r10, %rax, 8)
+	call *call_table(, %rax, 8)
 	iretq
 2:	movq $-38, %rax /* -ENOSYS */
 	iretq
@@ -249,6 +251,6 @@ syscall_upcall:
 	pushq $0
 	pushq $256 /* EXO_UP_SYSCALL */
 	pushq %rax
-	jmp 1b
+	jmp exception_upcall
 
 	.section .note.GNU-stack, "", @progbits

@@ -120,6 +120,7 @@ void frames_init(void);
 /* All return a physical address, 0: none left; *dirty is set to true when what is given may hold something. */
 uint64_t frame_alloc(bool *dirty);
 uint64_t frames_alloc(uint64_t n, bool *dirty);	  /* contiguous */
+uint64_t frames_alloc_some(uint64_t *n, bool *dirty); /* contiguous, up to *n, which becomes how many there are */
 uint64_t frame_alloc_large(bool *dirty);	  /* 2 MiB, aligned */
 void frame_free(uint64_t phys);
 void frame_free_large(uint64_t phys);
@@ -178,7 +179,6 @@ extern uint64_t call_start, call_bytes;
 extern uint64_t upcall_entry, upcall_rsp;
 extern struct exo_upcall *upcall_frame;
 extern struct exo_upcall_state *upcall_state;
-extern uint64_t fault_fixup;
 /* A debugger is told of traps (abi/machine.h). */
 extern uint8_t debugged;
 extern char syscall_entry[];
@@ -187,9 +187,8 @@ extern char syscall_entry[];
 
 void clock_init(struct exo_clock *c);
 uint64_t clock_khz(void); /* of the counter */
+bool machine_is_tcg(void); /* QEMU without KVM */
 void apic_init(void);
-/* Wake the processor at the counter's value; UINT64_MAX: not. */
-void timer_set(uint64_t tsc);
 void irq_handle(unsigned vector, struct iret_frame *f);
 /* Let an interrupt line reach a vector, edge-triggered. false: no such line. */
 bool irq_route(uint32_t gsi, unsigned vector);
@@ -241,7 +240,7 @@ struct device {
 	/* PCI: exo's addresses of the parts of the BARs */
 	volatile uint8_t *common, *notify, *config;
 	uint32_t notify_multiplier, config_bytes;
-	uint16_t notify_off[EXO_QUEUES_MAX];
+	uint16_t notify_off[EXO_QUEUES_MAX], queue_max[EXO_QUEUES_MAX];
 	uint8_t cfg_msix; /* offset of the capability, 0: none */
 };
 struct device_ops {

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: ISC
 # exo, the exokernel: one ELF file, linked twice, for the second link carries the names of the first one's functions.
 EXOFLAGS := $(COMMON) -ffreestanding -fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fcf-protection=none \
-	-fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -Os
+	-fno-omit-frame-pointer -fno-stack-protector -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections
+# What runs with each fault and each interrupt is to take few instructions, the rest few bytes.
+EXO_FAST := $(addprefix $(B)/exo/exo/,call.o map.o frame.o apic.o)
+$(EXO_FAST): EXOFLAGS += -O2
 EXO_SRCS := $(wildcard exo/*.c exo/*.S) base/string.c base/format.c
 EXO_OBJS := $(patsubst %,$(B)/exo/%.o,$(basename $(EXO_SRCS)))
 
 $(B)/exo/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(EXOFLAGS) -c $< -o $@
+	$(Q)$(CC) -Os $(EXOFLAGS) -c $< -o $@
 $(B)/exo/%.o: %.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(EXOFLAGS) -c $< -o $@
 
-EXO_LINK = $(CC) -nostdlib -static -no-pie -Wl,-T,exo/exo.lds,--gc-sections,--build-id=none,--fatal-warnings,-z,noexecstack,-z,max-page-size=4096
+EXO_LINK = $(CC) -nostdlib -static -Wl,-T,exo/exo.lds,--gc-sections,--build-id=none,--fatal-warnings,-z,noexecstack,-z,max-page-size=4096
 
 $(B)/exo.first: $(EXO_OBJS) exo/exo.lds
 	$(Q)$(EXO_LINK) -o $@ $(EXO_OBJS)

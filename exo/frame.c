@@ -160,6 +160,18 @@ uint64_t frame_alloc(bool *dirty)
 	return run_take(PAGE_SIZE, dirty);
 }
 
+uint64_t frames_alloc_some(uint64_t *n, bool *dirty)
+{
+	if (!free_small && *n > 1) {
+		uint64_t phys = run_take(*n * PAGE_SIZE, dirty);
+
+		if (phys)
+			return phys;
+	}
+	*n = 1;
+	return frame_alloc(dirty);
+}
+
 uint64_t frames_alloc(uint64_t n, bool *dirty)
 {
 	return n == 1 ? frame_alloc(dirty) : run_take(n * PAGE_SIZE, dirty);
@@ -238,7 +250,7 @@ uint64_t table_alloc(void)
 
 	if (phys) {
 		pool_left--;
-		memset(direct(phys), 0, PAGE_SIZE);
+		pages_zero(direct(phys), PAGE_SIZE);
 		return phys;
 	}
 	if (pool_next == pool_end)
@@ -249,7 +261,7 @@ uint64_t table_alloc(void)
 	phys = pool_next;
 	pool_next += PAGE_SIZE;
 	if (!zeroed)
-		memset(direct(phys), 0, PAGE_SIZE);
+		pages_zero(direct(phys), PAGE_SIZE);
 	return phys;
 }
 

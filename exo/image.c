@@ -7,26 +7,12 @@
  */
 #include "abi/addr.h"
 #include "abi/image.h"
+#include "base/elf_raw.h"
 #include "base/string.h"
 #include "exo/exo.h"
 
 #define STACK_BYTES (32UL << 10)
 #define BASE_RANDOM ((1UL << 38) - 1) /* 26 bits of chance, as in the cage */
-#define HEADERS_MAX 64
-
-struct elf_header {
-	uint8_t ident[16];
-	uint16_t type, machine;
-	uint32_t version;
-	uint64_t entry, phoff, shoff;
-	uint32_t flags;
-	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-struct elf_segment {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
-enum { PT_LOAD = 1, PT_NOTE = 4, PF_X = 1, PF_W = 2, PF_R = 4, ET_DYN = 3, EM_X86_64 = 62 };
 
 struct image image;
 _Alignas(PAGE_SIZE) struct exo_info info_page;
@@ -44,14 +30,14 @@ static const void *file_at(uint64_t off, uint64_t n)
 	return off <= file_bytes && n <= file_bytes - off ? file + off : NULL;
 }
 
-static const struct elf_segment *segments(unsigned *count)
+static const struct elf_raw_segment *segments(unsigned *count)
 {
-	const struct elf_header *h = file_at(0, sizeof(*h));
-	const struct elf_segment *s;
+	const struct elf_raw_header *h = file_at(0, sizeof(*h));
+	const struct elf_raw_segment *s;
 
-	if (!h || memcmp(h->ident, "\177ELF\2\1\1", 7) != 0 || h->type != ET_DYN || h->machine != EM_X86_64)
+	if (!h || memcmp(h->ident, "\177ELF\2\1\1", 7) != 0 || h->type != ELF_DYN || h->machine != ELF_MACHINE_X86_64)
 		refuse("the initrd is no Pith image; make one with pith build");
-	if (h->phentsize != sizeof(*s) || h->phnum == 0 || h->phnum > HEADERS_MAX || h->phoff % 8)
+	if (h->phentsize != sizeof(*s) || h->phnum == 0 || h->phnum > ELF_SEGMENTS_MAX || h->phoff % 8)
 		damaged("program headers");
 	s = file_at(h->phoff, h->phnum * sizeof(*s));
 	if (!s)
@@ -60,7 +46,7 @@ static const struct elf_segment *segments(unsigned *count)
 	return s;
 }
 
-static void manifest_check(const struct elf_segment *s, unsigned n)
+static void manifest_check(const struct elf_raw_segment *s, unsigned n)
 {
 	const struct image_manifest *m = NULL;
 
@@ -75,10 +61,10 @@ static void manifest_check(const struct elf_segment *s, unsigned n)
 		damaged("it is cut off");
 }
 
-static const struct image_export *export_find(const struct elf_segment *s, unsigned n, uint64_t *at)
+static const struct image_export *export_find(const struct elf_raw_segment *s, unsigned n, uint64_t *at)
 {
 	for (unsigned i = 0; i < n; i++) {
-		const uint32_t *note = s[i].type == PT_NOTE ? file_at(s[i].offset, s[i].filesz) : NULL;
+		const uint32_t *note = s[i].type == ELF_NOTE ? file_at(s[i].offset, s[i].filesz) : NULL;
 		const struct image_export *e;
 
 		if (!note || s[i].offset % 4 || s[i].filesz < 20 + sizeof(*e))
@@ -105,17 +91,17 @@ static uint64_t base_choose(void)
 }
 
 /* The end of all segments in memory. They are in order, and none has a page of memory or of the file with another. */
-static uint64_t segments_check(const struct elf_segment *s, unsigned n)
+static uint64_t segments_check(const struct elf_raw_segment *s, unsigned n)
 {
 	uint64_t end = 0, file_end = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (s[i].type != PT_LOAD)
+		if (s[i].type != ELF_LOAD)
 			continue;
 		if (!file_at(s[i].offset, s[i].filesz) || s[i].filesz > s[i].memsz || s[i].memsz > 1UL << 30 ||
 		    s[i].vaddr > 1UL << 30 || ALIGN_DOWN(s[i].vaddr, PAGE_SIZE) < end ||
 		    ALIGN_DOWN(s[i].offset, PAGE_SIZE) < file_end ||
-		    (s[i].vaddr ^ s[i].offset) & PAGE_MASK || (s[i].flags & (PF_W | PF_X)) == (PF_W | PF_X))
+		    (s[i].vaddr ^ s[i].offset) & PAGE_MASK || (s[i].flags & (ELF_W | ELF_X)) == (ELF_W | ELF_X))
 			damaged("segments");
 		end = ALIGN_UP(s[i].vaddr + s[i].memsz, PAGE_SIZE);
 		file_end = ALIGN_UP(s[i].offset + s[i].filesz, PAGE_SIZE);
@@ -131,11 +117,11 @@ static void need(int64_t r)
 		refuse("too little memory: %lu KiB; give the machine more", memory_bytes() >> 10);
 }
 
-static void segment_map(const struct elf_segment *s)
+static void segment_map(const struct elf_raw_segment *s)
 {
 	uint64_t start = ALIGN_DOWN(s->vaddr, PAGE_SIZE), file_end = ALIGN_UP(s->vaddr + s->filesz, PAGE_SIZE);
 	uint64_t end = ALIGN_UP(s->vaddr + s->memsz, PAGE_SIZE);
-	uint32_t prot = (s->flags & PF_R ? EXO_R : 0U) | (s->flags & PF_W ? EXO_W : 0U) | (s->flags & PF_X ? EXO_X : 0U);
+	uint32_t prot = (s->flags & ELF_R ? EXO_R : 0U) | (s->flags & ELF_W ? EXO_W : 0U) | (s->flags & ELF_X ? EXO_X : 0U);
 
 	if (s->filesz == 0)
 		file_end = start;
@@ -162,7 +148,7 @@ static void rest_map(uint64_t image_size)
 void image_load(void)
 {
 	const struct image_export *e;
-	const struct elf_segment *s;
+	const struct elf_raw_segment *s;
 	uint64_t note_at, size;
 	unsigned n;
 
@@ -180,7 +166,7 @@ void image_load(void)
 	if (image.entry - image.base >= size || call_start - image.base >= size || call_bytes >= size)
 		damaged("entry");
 	for (unsigned i = 0; i < n; i++)
-		if (s[i].type == PT_LOAD && s[i].memsz)
+		if (s[i].type == ELF_LOAD && s[i].memsz)
 			segment_map(&s[i]);
 	rest_map(size);
 }

@@ -77,7 +77,8 @@ static void info_fill(void)
 	info_page.memory_free = frames_free_bytes();
 	info_page.memory_zeroed = cmdline_find(MACHINE_ZEROED) != NULL;
 	info_page.first_tsc = boot_first_tsc;
-	info_page.flags = (cpuid(1, 0).ecx >> 31 ? EXO_F_HYPERVISOR : 0U) | (console_present() ? EXO_F_SERIAL_INPUT : 0U);
+	info_page.flags = (cpuid(1, 0).ecx >> 31 ? EXO_F_HYPERVISOR : 0U) | (console_present() ? EXO_F_SERIAL_INPUT : 0U) |
+			  (debugged ? EXO_F_DEBUGGED : 0U) | (machine_is_tcg() ? EXO_F_NO_FENCE : 0U);
 	info_page.device_count = device_count();
 	info_page.cmdline_len = boot.cmdline_len;
 	memcpy(info_page.cmdline, boot.cmdline, boot.cmdline_len);

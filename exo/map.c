@@ -14,6 +14,8 @@
 #define PTE_W 0x2UL
 #define PTE_U 0x4UL
 #define PTE_UNCACHED 0x18UL /* PCD, PWT */
+#define PTE_ACCESSED 0x20UL
+#define PTE_DIRTY 0x40UL
 #define PTE_LARGE 0x80UL
 #define PTE_GLOBAL 0x100UL
 #define PTE_NX (1UL << 63)
@@ -84,6 +86,21 @@ static uint64_t *entry_find(uint64_t va, unsigned level, uint64_t make)
 	return &t[index_at(va, level)];
 }
 
+/* Entries from e up to end become `entry` and what is `step` bytes further each. Where exo is emulated this is what costs. */
+static void entries_set(uint64_t *e, const uint64_t *end, uint64_t entry, uint64_t step)
+{
+	for (; e < end; entry += step)
+		*e++ = entry;
+}
+
+/* The same of those that are empty. */
+static void entries_add(uint64_t *e, const uint64_t *end, uint64_t entry, uint64_t step)
+{
+	for (; e < end; e++, entry += step)
+		if (!(*e & PTE_P))
+			*e = entry;
+}
+
 bool direct_map(uint64_t phys, uint64_t size, bool device)
 {
 	uint64_t end = phys + size, bits = PTE_P | PTE_W | PTE_LARGE | PTE_GLOBAL | PTE_NX | (device ? PTE_UNCACHED : 0);
@@ -95,9 +112,8 @@ bool direct_map(uint64_t phys, uint64_t size, bool device)
 
 		if (!e)
 			return false;
-		for (; phys < stop; phys += LARGE_BYTES, e++)
-			if (!(*e & PTE_P))
-				*e = phys | bits;
+		entries_add(e, e + (stop - phys + LARGE_BYTES - 1) / LARGE_BYTES, phys | bits, LARGE_BYTES);
+		phys = ALIGN_UP(stop, LARGE_BYTES);
 	}
 	return true;
 }
@@ -106,9 +122,12 @@ bool direct_map(uint64_t phys, uint64_t size, bool device)
 
 static uint64_t bits_of(uint32_t prot)
 {
-	/* Without any right the page keeps its frame, but ring 3 does not reach it. */
-	return PTE_P | (prot & (EXO_R | EXO_W | EXO_X) ? PTE_U : 0) | (prot & EXO_W ? PTE_W : 0) |
-	       (prot & EXO_X ? 0 : PTE_NX);
+	/*
+	 * Without any right the page keeps its frame, but ring 3 does not reach it. Nobody asks what was used: the processor
+	 * need not note it, and a KVM with shadow tables fills in the neighbours of a page only where it is noted.
+	 */
+	return PTE_P | PTE_ACCESSED | (prot & (EXO_R | EXO_W | EXO_X) ? PTE_U : 0) |
+	       (prot & EXO_W ? PTE_W | PTE_DIRTY : 0) | (prot & EXO_X ? 0 : PTE_NX);
 }
 
 static bool is_module(uint64_t phys)
@@ -157,13 +176,15 @@ static void page_drop(uint64_t entry)
 
 static void table_clear(uint64_t *t, uint64_t va, uint64_t end, bool flush)
 {
-	for (unsigned i = index_at(va, 0); va < end; i++, va += PAGE_SIZE) {
-		if (!(t[i] & PTE_P))
+	uint64_t *e = t + index_at(va, 0), *stop = e + (end - va) / PAGE_SIZE;
+
+	for (const uint64_t *first = e; e < stop; e++) {
+		if (!(*e & PTE_P))
 			continue;
-		page_drop(t[i]);
-		t[i] = 0;
+		page_drop(*e);
+		*e = 0;
 		if (flush)
-			flush_page(va);
+			flush_page(va + (uint64_t)(e - first) * PAGE_SIZE);
 	}
 }
 
@@ -252,14 +273,16 @@ static bool small_map(uint64_t va, uint64_t end, uint64_t bits, uint64_t run, bo
 
 		if (!e)
 			return false;
-		for (; va < stop; va += PAGE_SIZE, e++) {
-			uint64_t phys = run ? run : frame_alloc(dirty);
+		while (va < stop) {
+			uint64_t n = (stop - va) / PAGE_SIZE, phys = run ? run : frames_alloc_some(&n, dirty);
 
 			if (!phys)
 				return false;
-			*e = phys | bits;
+			entries_set(e, e + n, phys | bits, PAGE_SIZE);
+			e += n;
+			va += n * PAGE_SIZE;
 			if (run)
-				run += PAGE_SIZE;
+				run += n * PAGE_SIZE;
 		}
 	}
 	return true;
@@ -293,16 +316,13 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 		uint64_t stop = end;
 
 		if (flags & EXO_MEM_LARGE) {
-			uint64_t edge = ALIGN_UP(at, LARGE_BYTES);
+			bool whole = at % LARGE_BYTES == 0 && end - at >= LARGE_BYTES;
 
-			if (edge == at && end - at >= LARGE_BYTES) {
-				if (large_try(at, bits, &dirty)) {
-					at += LARGE_BYTES;
-					continue;
-				}
-				edge += LARGE_BYTES;
+			if (whole && large_try(at, bits, &dirty)) {
+				at += LARGE_BYTES;
+				continue;
 			}
-			stop = MIN(end, edge);
+			stop = MIN(end, ALIGN_DOWN(at, LARGE_BYTES) + LARGE_BYTES);
 		}
 		ok = small_map(at, stop, bits, 0, &dirty);
 		at = stop;
@@ -315,28 +335,58 @@ int64_t map_fresh(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags)
 	return -ENOMEM;
 }
 
-/* From va on to the next mapped page; one table at most is enough for what a fault wants around it. */
+/* How many of the entries from e on hold no frame; pages of the module are taken out. */
+static uint64_t frameless(uint64_t *first, uint64_t n, uint64_t va)
+{
+	uint64_t *e = first;
+
+	for (const uint64_t *end = first + n; e < end; e++) {
+		if (!(*e & PTE_P))
+			continue;
+		if (!is_module(*e & PTE_ADDR))
+			break;
+		*e = 0;
+		flush_page(va + (uint64_t)(e - first) * PAGE_SIZE);
+	}
+	return (uint64_t)(e - first);
+}
+
+/* Frames for the entries from e on; how many there were. */
+static uint64_t fresh_around(uint64_t *e, uint64_t n, uint64_t bits, bool *dirty)
+{
+	uint64_t i = 0;
+
+	while (i < n) {
+		uint64_t run = n - i, phys = frames_alloc_some(&run, dirty);
+
+		if (!phys)
+			break;
+		entries_set(e + i, e + i + run, phys | bits, PAGE_SIZE);
+		i += run;
+	}
+	return i;
+}
+
+/* One table at most is enough for what a fault wants around it. */
 int64_t map_around(uint64_t va, uint64_t size, uint32_t prot, uint32_t flags, uint64_t phys)
 {
-	uint64_t end = MIN(va + size, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES), at = va;
-	uint64_t bits = bits_of(prot), *e;
+	uint64_t n = MIN(size, LARGE_BYTES - (va & (LARGE_BYTES - 1))) / PAGE_SIZE, bits = bits_of(prot), *e;
 	bool dirty = false;
 
-	if (flags & EXO_MEM_LARGE && end - va == LARGE_BYTES && large_try(va, bits, &dirty))
+	if (flags & EXO_MEM_LARGE && n == LARGE_PAGES && large_try(va, bits, &dirty))
 		return (int64_t)(LARGE_BYTES | (dirty ? EXO_MEM_DIRTY : 0));
 	e = entry_find(va, 0, USER_TABLE);
 	if (!e)
 		return -ENOMEM;
-	for (; at < end && !(*e & PTE_P); at += PAGE_SIZE, e++) {
-		uint64_t frame = phys ? phys + (at - va) : frame_alloc(&dirty);
-
-		if (!frame)
-			break;
-		*e = frame | bits;
+	if (phys) {
+		entries_add(e, e + n, phys | bits, PAGE_SIZE);
+		return (int64_t)(n * PAGE_SIZE);
 	}
-	if (at == va)
-		return -ENOMEM;
-	return (int64_t)((at - va) | (dirty ? EXO_MEM_DIRTY : 0));
+	n = frameless(e, n, va);
+	if (!n)
+		return -EEXIST;
+	n = fresh_around(e, n, bits, &dirty);
+	return n ? (int64_t)(n * PAGE_SIZE | (dirty ? EXO_MEM_DIRTY : 0)) : -ENOMEM;
 }
 
 int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot)
@@ -346,7 +396,7 @@ int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot)
 	if (map_remove(va, size) != 0)
 		return -ENOMEM;
 	while (va < end) {
-		uint64_t *e;
+		uint64_t *e, stop;
 
 		if (!((va | phys) & (LARGE_BYTES - 1)) && end - va >= LARGE_BYTES) {
 			e = entry_find(va, 1, USER_TABLE);
@@ -362,15 +412,17 @@ int64_t map_phys(uint64_t va, uint64_t phys, uint64_t size, uint32_t prot)
 		e = entry_find(va, 0, USER_TABLE);
 		if (!e)
 			return -ENOMEM;
-		for (uint64_t stop = MIN(end, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES); va < stop; va += PAGE_SIZE, phys += PAGE_SIZE)
-			*e++ = phys | bits;
+		stop = MIN(end, ALIGN_DOWN(va, LARGE_BYTES) + LARGE_BYTES);
+		entries_set(e, e + (stop - va) / PAGE_SIZE, phys | bits, PAGE_SIZE);
+		phys += stop - va;
+		va = stop;
 	}
 	return 0;
 }
 
 static uint64_t rights_changed(uint64_t entry, uint64_t bits, bool only_less)
 {
-	uint64_t now = (entry & ~(PTE_U | PTE_W | PTE_NX)) | bits;
+	uint64_t now = (entry & ~(PTE_U | PTE_W | PTE_DIRTY | PTE_NX)) | bits;
 
 	if (only_less)
 		now = (now & ~(PTE_U | PTE_W)) | (now & entry & (PTE_U | PTE_W)) | (entry & PTE_NX);

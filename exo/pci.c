@@ -78,7 +78,9 @@ static int pci_info(struct device *d, struct exo_device *out)
 	for (unsigned i = 0; i < out->queue_count; i++) {
 		R16(d, QUEUE_SEL) = (uint16_t)i;
 		/* Once bound it says what was set; the first answer stays. */
-		out->queue_max[i] = R16(d, QUEUE_SIZE);
+		if (!d->queue_max[i])
+			d->queue_max[i] = R16(d, QUEUE_SIZE);
+		out->queue_max[i] = d->queue_max[i];
 	}
 	out->config_len = MIN(d->config_bytes, (uint32_t)EXO_CONFIG_MAX);
 	for (unsigned i = 0; i < out->config_len; i++)

@@ -94,7 +94,7 @@ void trap_panic(const struct trap_regs *r)
 {
 	uint64_t fp = r->rbp, limit = EXO_BASE + LARGE_BYTES;
 
-	console_printf("exo: %s in exo", trap_name(r));
+	console_printf("exo: %s in %s", trap_name(r), r->iret.cs & 3 ? "ring 3" : "exo");
 	registers_print(r);
 	backtrace_line(0, r->iret.rip);
 	for (unsigned i = 1; i < BACKTRACE_MAX && fp >= EXO_BASE && fp < limit - 16 && fp % 8 == 0; i++) {

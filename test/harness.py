@@ -30,6 +30,7 @@ class Report:
         self.passed = self.failed = self.skipped = 0
         self.failures = []
         self.lock = threading.Lock()
+        self.reasons = None  # a set: tell each reason for a skip only once
 
     def wanted(self, name):
         return not self.patterns or any(fnmatch.fnmatch(name, p) for p in self.patterns)
@@ -46,6 +47,10 @@ class Report:
     def skip(self, name, why):
         with self.lock:
             self.skipped += 1
+            if self.reasons is not None and str(why) in self.reasons:
+                return
+            if self.reasons is not None:
+                self.reasons.add(str(why))
             print("SKIP  %s: %s" % (name, why), flush=True)
 
     def test(self, name, fn):

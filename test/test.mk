@@ -53,7 +53,7 @@ $(B)/abi/$(1)/%: test/abi/%.c test/abi/t.h
 endef
 $(foreach f,$(ABI_FLAVOURS),$(eval $(call abi_rule,$(f))))
 
-GUEST_BINS := $(patsubst test/%.c,$(B)/guest/%,$(wildcard test/integration/*.c test/hostile/*.c)) \
+GUEST_BINS := $(patsubst test/%.c,$(B)/guest/%,$(wildcard test/integration/*.c test/hostile/*.c test/conform/*.c)) \
 	$(patsubst bench/%.c,$(B)/guest/bench/%,$(wildcard bench/*.c))
 $(B)/guest/bench/%: bench/%.c
 	@mkdir -p $(@D)
@@ -62,6 +62,8 @@ $(B)/guest/%: test/%.c
 	@mkdir -p $(@D)
 	$(Q)gcc -I. -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-clobbered -Wno-infinite-recursion -static -pthread -o $@ $<
 
+$(B)/guest/hostile/escape $(B)/guest/hostile/exocall: test/hostile/attack.h abi/exo.h
+
 # gdb_cases.py: the program to be debugged in three kinds.
 GUEST_BINS += $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie
 $(B)/guest/integration/debuggee-pie $(B)/guest/integration/debuggee-static-pie: \
@@ -69,7 +71,7 @@ $(B)/guest/integration/debuggee-%pie: test/integration/debuggee.c
 	@mkdir -p $(@D)
 	$(Q)gcc -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -fPIE -$*pie -pthread -o $@ $<
 
-abi integration hostile: all $(ABI_BINS) $(GUEST_BINS)
+abi integration hostile conform: all $(ABI_BINS) $(GUEST_BINS)
 	$(Q)test/run $@
 
 check-programs: all $(UNIT_BINS) $(ABI_BINS) $(GUEST_BINS)
@@ -88,6 +90,6 @@ bench:
 	$(Q)$(MAKE) -s --no-print-directory all $(GUEST_BINS)
 	$(Q)bench/run
 
-.PHONY: abi integration hostile check-programs
+.PHONY: abi integration hostile conform check-programs
 
 include test/fuzz/fuzz.mk

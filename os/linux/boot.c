@@ -84,7 +84,7 @@ _Noreturn void os_main(void)
 	trace_init();
 	signal_init(process_current());
 	if (linux_fs_init() != 0)
-		refuse(EXIT_OWN_ERROR, "file systems", "the image's files cannot be mounted");
+		plat_exit(EXIT_OWN_ERROR);
 	t = first_task();
 	sched_run(t->thread);
 }

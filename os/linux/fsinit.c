@@ -151,9 +151,7 @@ static int set_cwd(struct process *p, char *path)
 		return 0;
 	make_path(path);
 	w = heap_alloc(sizeof(*w));
-	if (!w)
-		return -ENOMEM;
-	err = vfs_walk((struct vfs_at){"/"}, path, VFS_FOLLOW | VFS_DIRECTORY, w);
+	err = w ? vfs_walk((struct vfs_at){"/"}, path, VFS_FOLLOW | VFS_DIRECTORY, w) : -ENOMEM;
 	if (!err) {
 		str_copy(p->cwd, w->path, sizeof(p->cwd));
 		vfs_walked_put(w);
@@ -181,10 +179,9 @@ static int open_console(struct process *p)
 	return 0;
 }
 
-int linux_fs_init(void)
+/* All but what the boot information asks for. */
+static int mount_own(struct process *p)
 {
-	struct process *p = process_current();
-	char *path;
 	int err = mount_root();
 
 	if (err)
@@ -200,14 +197,22 @@ int linux_fs_init(void)
 		err = vfs_mount(proc_mount(), "/proc");
 	if (!err)
 		err = procfiles_init();
-	if (err)
-		return err;
-	path = heap_alloc(VFS_PATH_MAX);
-	if (!path)
-		return -ENOMEM;
+	return err ? err : open_console(p);
+}
+
+int linux_fs_init(void)
+{
+	struct process *p = process_current();
+	int err = mount_own(p);
+	char *path = err ? NULL : heap_alloc(VFS_PATH_MAX);
+
+	if (!path) {
+		os_printf("pith: the image's files cannot be mounted (error %d)", err ? -err : ENOMEM);
+		return err ? err : -ENOMEM;
+	}
 	err = mount_volumes(path);
 	if (!err)
 		err = set_cwd(p, path);
 	heap_free(path);
-	return err ? err : open_console(p);
+	return err;
 }

@@ -5,6 +5,6 @@
 /*
  * Mount everything, open descriptors 0, 1 and 2 of the current process (whose pid is set; its descriptor table is
  * initialised here) and set its cwd. Once, after the scheduler is there. -ENOMEM; -EINVAL: a damaged pack or a volume's bad
- * target; why a volume or the working directory cannot be used (said on standard error).
+ * target; why a volume or the working directory cannot be used. Said in one line on standard error.
  */
 int linux_fs_init(void);

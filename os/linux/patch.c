@@ -41,14 +41,18 @@ static struct site {
 	uint32_t traps;
 } sites[SITES];
 
-/* Count a trap at `rip`; true once, when it is worth patching. A collision starts the count anew. */
+/*
+ * Count a trap at `rip`; true when it is worth patching, and again at every power of two: what was in the way may be gone,
+ * or the program may have taken the slot. A collision starts the count anew.
+ */
 static bool site_is_hot(uint64_t rip)
 {
 	struct site *s = &sites[(rip >> 1 ^ rip >> 9) % SITES];
 
 	if (s->rip != rip)
 		*s = (struct site){.rip = rip};
-	return ++s->traps == TRAPS_BEFORE_PATCH;
+	s->traps++;
+	return s->traps >= TRAPS_BEFORE_PATCH && (s->traps & (s->traps - 1)) == 0;
 }
 
 /*
@@ -140,6 +144,6 @@ void patch_site(struct trap_frame *f)
 	rel = (int32_t)(slot - (site + JUMP_LEN));
 	memcpy(jump + 1, &rel, sizeof(rel));
 	/* The instruction's own bytes only: the rest of the jump stands there already. */
-	if (slot_fill(slot, insn, len, back))
-		vm_text_patch(site, jump, MIN(len, JUMP_LEN));
+	if (slot_fill(slot, insn, len, back) && vm_text_patch(site, jump, MIN(len, JUMP_LEN)) == 0)
+		vm_trampoline_bind(slot, site, len);
 }

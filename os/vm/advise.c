@@ -71,6 +71,7 @@ int vm_advise(uint64_t addr, uint64_t size, int advice)
 
 	if (err)
 		return err;
+	vm_trampolines_leave(addr, end);
 	switch (advice) {
 	case LX_MADV_DONTNEED:
 	case LX_MADV_DONTNEED_LOCKED:

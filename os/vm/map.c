@@ -241,6 +241,7 @@ static int64_t choose_place(struct vm_space *s, const struct vm_map_args *a, uin
 			return -EPERM; /* Linux: below vm.mmap_min_addr */
 		if (!vm_range_ok(a->addr, size))
 			return -ENOMEM;
+		vm_trampolines_leave(a->addr, a->addr + size);
 		if ((a->flags & LX_MAP_FIXED_NOREPLACE) && !vma_range_free(s, a->addr, a->addr + size))
 			return -EEXIST;
 		return (int64_t)a->addr;
@@ -306,6 +307,7 @@ int vm_unmap(uint64_t addr, uint64_t size)
 
 	if ((addr & PAGE_MASK) || end <= addr || !vm_range_ok(addr, end - addr))
 		return -EINVAL;
+	vm_trampolines_leave(addr, end);
 	if (vma_range_free(s, addr, end))
 		return 0;
 	err = vma_spare_for(s, addr, end, &spare);

@@ -3,7 +3,8 @@
  * Changing the program's code: patched system calls and the trampolines that they jump to.
  *
  * True always: (1) pages are writable or executable, and no program code runs while they are writable; (2) trampoline
- * pages are mappings of the set, so nothing else is placed there; the program may unmap them and has itself to blame.
+ * pages are mappings of the set, so nothing else is placed there. (3) The program knows of no such page: where it maps,
+ * unmaps or protects one as a hole of its own, the places that jump there are what they were, and the page is gone before.
  */
 #include "abi/addr.h"
 #include "base/errno.h"
@@ -17,6 +18,7 @@
 #define BRK_ROOM (1UL << 30) /* not in the way of a heap that grows this far */
 #define GAP (32 * PAGE_SIZE)
 #define WINDOW_TRIES 64	     /* pages looked at in a wide window */
+#define JUMP_LEN 5
 
 int vm_text_patch(uint64_t addr, const void *bytes, size_t n)
 {
@@ -44,6 +46,10 @@ struct trampoline_page {
 	struct trampoline_page *next;
 	uint64_t addr;
 	uint64_t used[PAGE_SLOTS / 64]; /* bit per slot; they are never freed */
+	struct {
+		uint64_t site; /* 0: nothing jumps here */
+		uint32_t len;
+	} slot[PAGE_SLOTS];
 };
 
 static struct trampoline_page *pages;
@@ -169,4 +175,58 @@ uint64_t vm_trampoline_alloc_in(uint64_t lo, uint64_t hi)
 		at = slot_take(p, lo, hi);
 	}
 	return at;
+}
+
+static struct trampoline_page **page_of(uint64_t addr)
+{
+	struct trampoline_page **at = &pages;
+
+	while (*at && (*at)->addr != ALIGN_DOWN(addr, PAGE_SIZE))
+		at = &(*at)->next;
+	return at;
+}
+
+void vm_trampoline_bind(uint64_t slot, uint64_t site, unsigned len)
+{
+	struct trampoline_page *p = *page_of(slot);
+	unsigned i = (unsigned)(slot & PAGE_MASK) / VM_TRAMPOLINE_BYTES;
+
+	if (!p)
+		return;
+	p->slot[i].site = site;
+	p->slot[i].len = len;
+}
+
+/* Unless other code stands there by now. */
+static void site_restore(uint64_t slot, uint64_t site, unsigned len)
+{
+	uint8_t jump[JUMP_LEN], original[VM_TRAMPOLINE_BYTES];
+	int32_t rel;
+
+	if (ucopy_in(jump, site, sizeof(jump)) != 0 || ucopy_in(original, slot, len) != 0)
+		return;
+	memcpy(&rel, jump + 1, sizeof(rel));
+	if (jump[0] == 0xe9 && site + JUMP_LEN + (uint64_t)(int64_t)rel == slot)
+		vm_text_patch(site, original, MIN(len, JUMP_LEN));
+}
+
+void vm_trampolines_leave(uint64_t start, uint64_t end)
+{
+	struct trampoline_page **at = &pages;
+
+	while (*at) {
+		struct trampoline_page *p = *at;
+
+		if (p->addr < start || p->addr >= end) {
+			at = &p->next;
+			continue;
+		}
+		for (unsigned i = 0; i < PAGE_SLOTS; i++)
+			if (p->slot[i].site)
+				site_restore(p->addr + i * VM_TRAMPOLINE_BYTES, p->slot[i].site, p->slot[i].len);
+		*at = p->next;
+		if (page_is_ours(vm_current(), p->addr))
+			vm_unmap(p->addr, PAGE_SIZE);
+		heap_free(p);
+	}
 }

@@ -113,6 +113,7 @@ int vm_protect(uint64_t addr, uint64_t size, uint32_t prot)
 		return 0;
 	if (end <= addr || !vm_range_ok(addr, end - addr))
 		return -ENOMEM;
+	vm_trampolines_leave(addr, end);
 	prot &= PROT_ALL;
 	if ((prot & LX_PROT_WRITE) && (prot & LX_PROT_EXEC))
 		return -EACCES;

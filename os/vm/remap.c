@@ -190,8 +190,10 @@ int64_t vm_remap(uint64_t addr, uint64_t old_size, uint64_t new_size, uint32_t f
 	v = vma_find(s, addr);
 	if (!v || v->start > addr || v->end < addr + old_size)
 		return -EFAULT; /* not mapped, or not one mapping */
-	if (flags & LX_MREMAP_FIXED)
+	if (flags & LX_MREMAP_FIXED) {
+		vm_trampolines_leave(new_addr, new_addr + new_size);
 		return remap_move(s, v, addr, old_size, new_size, new_addr);
+	}
 	if (new_size == old_size)
 		return (int64_t)addr;
 	if (new_size < old_size) {

@@ -84,3 +84,8 @@ int vm_text_patch(uint64_t addr, const void *bytes, size_t n);
 uint64_t vm_trampoline_alloc(uint64_t near_addr);
 /* The same at an address in [lo, hi], for a jump of which some displacement bytes are given. 0: none to be had. */
 uint64_t vm_trampoline_alloc_in(uint64_t lo, uint64_t hi);
+/*
+ * The jump at `site` leads to this slot, whose first `len` bytes are what the jump was written over. When the program takes
+ * the slot's page for itself, they are put back.
+ */
+void vm_trampoline_bind(uint64_t slot, uint64_t site, unsigned len);

@@ -88,6 +88,11 @@ uint64_t vm_place(struct vm_space *s, uint64_t size, bool low);
 void vm_place_freed(struct vm_space *s, uint64_t end);
 uint64_t vm_random(uint64_t below); /* page aligned */
 
+/* ---- patch.c ---- */
+
+/* The program is about to change [start, end), where it has mapped nothing: what was placed there makes way. */
+void vm_trampolines_leave(uint64_t start, uint64_t end);
+
 /* ---- map.c ---- */
 
 /* Is program-made code allowed? */

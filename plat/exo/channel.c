@@ -231,8 +231,10 @@ void exo_poll_events(void)
 {
 	if (!chan.on || !vring_pending(&chan.rx) || !rx_enter())
 		return;
-	channel_receive();
-	vring_listen(&chan.rx, true); /* its interrupts stay on: a signal is to reach a program that computes */
+	/* Its interrupts stay on: a signal is to reach a program that computes. */
+	do
+		channel_receive();
+	while (vring_listen(&chan.rx, true) && !chan.rx.broken);
 	rx_leave();
 }
 

@@ -22,6 +22,8 @@
 #define WINDOW_DMA 0x1f0000000000UL
 
 #define AROUND_BYTES (16 * PAGE_SIZE)
+#define AROUND_BYTES_MAX (4 * AROUND_BYTES)
+#define FILE_AROUND_BYTES (64 * PAGE_SIZE) /* of pages that take no memory; divides LARGE_BYTES */
 #define LARGE_BYTES (2UL << 20)
 #define FREE_FOR_AROUND (8UL << 20)  /* bytes free below which every page is counted */
 #define FREE_FOR_LARGE (256UL << 20) /* … above which large pages are taken */
@@ -55,14 +57,28 @@ static int64_t map_call(uint64_t va, uint64_t size, uint32_t prot, uint32_t flag
  * upwards), and dma_alloc's window.
  */
 #define LEAF_PAGES 1024UL
-#define LEAVES_MAX 4096UL /* 16 GiB; beyond that devices get copies */
+#define LEAVES_MAX (PAGE_SIZE / sizeof(uint32_t *)) /* 2 GiB; beyond that devices get copies */
 
 struct phys_range {
 	uint64_t start;
-	uint32_t *leaf[LEAVES_MAX];
+	uint32_t **leaf; /* LEAVES_MAX, once there is one */
 };
-static struct phys_range heap_range, dma_range; /* of zero start until something is there: they must not be in the file */
+static struct phys_range heap_range, dma_range; /* of zero start until something is there */
 static uint64_t leaves_next = WINDOW_PHYS;
+
+/* A zeroed page for these tables; NULL: no memory. */
+static void *phys_page(void)
+{
+	int64_t got = map_call(leaves_next, PAGE_SIZE, PLAT_R | PLAT_W, 0, 0);
+	void *p = (void *)leaves_next;
+
+	if (got < 0)
+		return NULL;
+	leaves_next += PAGE_SIZE;
+	if (got & EXO_MEM_DIRTY)
+		pages_zero(p, PAGE_SIZE);
+	return p;
+}
 
 static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
 {
@@ -71,17 +87,13 @@ static uint32_t *phys_slot(struct phys_range *r, uint64_t va, bool make)
 
 	if (va < r->start || page / LEAF_PAGES >= LEAVES_MAX)
 		return NULL;
+	if (!r->leaf && make)
+		r->leaf = phys_page();
+	if (!r->leaf)
+		return NULL;
 	leaf = &r->leaf[page / LEAF_PAGES];
-	if (!*leaf && make) {
-		int64_t got = map_call(leaves_next, PAGE_SIZE, PLAT_R | PLAT_W, 0, 0);
-
-		if (got < 0)
-			return NULL;
-		*leaf = (uint32_t *)leaves_next;
-		leaves_next += PAGE_SIZE;
-		if (got & EXO_MEM_DIRTY)
-			memset(*leaf, 0, PAGE_SIZE);
-	}
+	if (!*leaf && make)
+		*leaf = phys_page();
 	return *leaf ? &(*leaf)[page % LEAF_PAGES] : NULL;
 }
 
@@ -128,7 +140,7 @@ void *dma_alloc(size_t bytes, uint64_t *phys)
 	dma_range.start = WINDOW_DMA;
 	phys_note(va, size, *phys);
 	if (got & EXO_MEM_DIRTY)
-		memset((void *)va, 0, size);
+		pages_zero((void *)va, size);
 	return (void *)va;
 }
 
@@ -322,16 +334,22 @@ int exo_mem_map(const struct plat_mapping *m)
 	return 0;
 }
 
-/* Pages of the file never become writable: the fault makes a copy. */
+/* What pages of the file get: they never become writable, the fault makes a copy. */
+static uint32_t file_prot(uint32_t prot)
+{
+	return prot == PLAT_W ? PLAT_R : prot & ~(uint32_t)PLAT_W;
+}
+
+/* exo refuses to make pages of the file writable; where only copies are mapped it does not, which saves their faults. */
 static int region_protect(struct region *r, uint64_t start, uint64_t end, uint32_t prot)
 {
-	uint32_t now = r->kind == REGION_FILE ? prot & ~(uint32_t)PLAT_W : prot;
+	uint64_t from = MAX(start, r->start), size = MIN(end, r->end) - from;
 	int64_t err = 0;
 
-	if (r->kind == REGION_FILE && prot == PLAT_W)
-		now = PLAT_R;
 	if (r->touched)
-		err = exo_call(EXO_MEM_PROTECT, MAX(start, r->start), MIN(end, r->end) - MAX(start, r->start), now, 0, 0);
+		err = exo_call(EXO_MEM_PROTECT, from, size, prot, 0, 0);
+	if (err == -EACCES && r->kind == REGION_FILE)
+		err = exo_call(EXO_MEM_PROTECT, from, size, file_prot(prot), 0, 0);
 	if (!err)
 		r->prot = (uint8_t)prot;
 	return (int)err;
@@ -382,7 +400,7 @@ static int fresh_finish(uint64_t va, uint64_t size, uint32_t prot, int64_t got)
 		return (int)got;
 	used_bytes += size;
 	if (got & EXO_MEM_DIRTY)
-		memset((void *)va, 0, size);
+		pages_zero((void *)va, size);
 	return prot & PLAT_W ? 0 : (int)exo_call(EXO_MEM_PROTECT, va, size, prot, 0, 0);
 }
 
@@ -403,57 +421,84 @@ static int heap_fault(const struct region *r, uint64_t page)
 	return fresh_finish(page, size, r->prot, got);
 }
 
-/* What a fault at `page` may map of [start, end) behind it. */
-static uint64_t around(uint64_t page, uint64_t end)
+/* Frames from `at` on, as far as there are none, with what the region has there. How many bytes, or exo's error. */
+static int64_t frames_map(const struct region *r, uint64_t at, uint64_t end, uint32_t flags)
 {
+	const char *file = (const char *)exo_info()->file_addr + r->offset + (at - r->start);
+	int64_t got = map_call(at, end - at, PLAT_R | PLAT_W, EXO_MEM_AROUND | flags, 0), size = got & ~(int64_t)PAGE_MASK;
+	int err;
+
+	if (got < 0)
+		return got;
+	if (r->kind == REGION_ANON) {
+		err = fresh_finish(at, (uint64_t)size, r->prot, got);
+		return err ? err : size;
+	}
+	used_bytes += (uint64_t)size;
+	memcpy((void *)at, file, (size_t)size);
+	return size;
+}
+
+/*
+ * Frames for a page and, while much memory is free, for others around it: those of its window, or, where it follows what
+ * the last fault got, twice as much as that. -EEXIST: it has one.
+ */
+static int frames_around(const struct region *r, uint64_t page)
+{
+	static uint64_t next, last_bytes;
+	uint64_t bytes = AROUND_BYTES, start, end;
+	int64_t got;
+
+	if (page == next)
+		bytes = MIN(2 * last_bytes, AROUND_BYTES_MAX);
 	if (free_bytes() < FREE_FOR_AROUND)
-		return PAGE_SIZE;
-	return MIN(ALIGN_DOWN(page, AROUND_BYTES) + AROUND_BYTES, end) - page;
+		bytes = PAGE_SIZE;
+	start = page == next ? page : MAX(ALIGN_DOWN(page, bytes), r->start);
+	end = MIN(page == next ? page + bytes : ALIGN_DOWN(page, bytes) + bytes, r->end);
+	got = frames_map(r, start, end, 0);
+	/* A page between has a frame. */
+	if (start < page && (got == -EEXIST || (got >= 0 && start + (uint64_t)got <= page))) {
+		start = page;
+		got = frames_map(r, start, end, 0);
+	}
+	if (got < 0)
+		return (int)got;
+	next = start + (uint64_t)got;
+	last_bytes = bytes;
+	return 0;
 }
 
 static int anon_fault(const struct region *r, uint64_t page)
 {
-	uint64_t size = around(page, r->end);
-	uint32_t flags = EXO_MEM_AROUND;
-	int64_t got;
-
 	if (phys_range_of(page))
 		return heap_fault(r, page);
 	/* Where the first use of a large page is at its beginning it will be used: growing heaps and big blocks, not stacks. */
 	if (page % LARGE_BYTES == 0 && page + LARGE_BYTES <= r->end && free_bytes() >= FREE_FOR_LARGE && r->prot & PLAT_W) {
-		size = LARGE_BYTES;
-		flags |= EXO_MEM_LARGE;
+		int64_t got = frames_map(r, page, page + LARGE_BYTES, EXO_MEM_LARGE);
+
+		return got < 0 ? (int)got : 0;
 	}
-	got = map_call(page, size, PLAT_R | PLAT_W, flags, 0);
-	return fresh_finish(page, got < 0 ? 0 : (uint64_t)got & ~PAGE_MASK, r->prot, got);
+	return frames_around(r, page);
 }
 
-static uint8_t copy_buffer[PAGE_SIZE]; /* upcalls are masked while it is used */
-
-/* A private copy of a page of the file, or of the copy that is there already. */
-static int file_copy(const struct region *r, uint64_t page, bool present)
+/*
+ * A private copy of a page of the file, and of its neighbours. Where there is one it has only lost the right to write, as
+ * exo gives that to no page of the file.
+ */
+static int file_copy(const struct region *r, uint64_t page)
 {
-	const void *from = (const char *)exo_info()->file_addr + r->offset + (page - r->start);
-	int64_t got;
+	int err = frames_around(r, page);
 
-	if (present)
-		from = memcpy(copy_buffer, (const void *)page, PAGE_SIZE);
-	got = map_call(page, PAGE_SIZE, PLAT_R | PLAT_W, 0, 0);
-	if (got < 0)
-		return (int)got;
-	used_bytes += PAGE_SIZE;
-	memcpy((void *)page, from, PAGE_SIZE);
-	return 0;
+	return err == -EEXIST ? (int)exo_call(EXO_MEM_PROTECT, page, PAGE_SIZE, r->prot, 0, 0) : err;
 }
 
-static int file_fault(const struct region *r, uint64_t page, bool write, bool present)
+static int file_fault(const struct region *r, uint64_t page)
 {
+	uint64_t window = ALIGN_DOWN(page, FILE_AROUND_BYTES), start = MAX(window, r->start);
 	int64_t got;
 
-	if (write)
-		return file_copy(r, page, present);
-	got = map_call(page, around(page, r->end), r->prot & ~(uint32_t)PLAT_W, EXO_MEM_FILE | EXO_MEM_AROUND,
-		       r->offset + (page - r->start));
+	got = map_call(start, MIN(window + FILE_AROUND_BYTES, r->end) - start, file_prot(r->prot),
+		       EXO_MEM_FILE | EXO_MEM_AROUND, r->offset + (start - r->start));
 	return got < 0 ? (int)got : 0;
 }
 
@@ -470,8 +515,10 @@ int mem_fault(uint64_t addr, uint64_t error)
 	if (!(r->prot & need))
 		return -EACCES;
 	r->touched = true;
-	if (r->kind == REGION_FILE)
-		return file_fault(r, page, write, present);
+	if (r->kind == REGION_FILE && write)
+		return file_copy(r, page);
 	/* Nothing but a right that has just been given is missing where a page is: the processor looks again. */
-	return present ? (int)exo_call(EXO_MEM_PROTECT, page, PAGE_SIZE, r->prot, 0, 0) : anon_fault(r, page);
+	if (present)
+		return (int)exo_call(EXO_MEM_PROTECT, page, PAGE_SIZE, r->kind == REGION_FILE ? file_prot(r->prot) : r->prot, 0, 0);
+	return r->kind == REGION_FILE ? file_fault(r, page) : anon_fault(r, page);
 }

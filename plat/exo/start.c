@@ -9,16 +9,15 @@
 #include "abi/addr.h"
 #include "abi/image.h"
 #include "arch/x86_64/cpu.h"
+#include "base/elf_raw.h"
 #include "base/string.h"
-#include "os/mm/panic.h"
 #include "plat/exo/drivers.h"
-#include "plat/exo/elf.h"
 #include "plat/exo/trap.h"
 
 #define START_FAILED 125 /* Pith's own error */
 
 extern const uint8_t __ehdr_start[] __attribute__((visibility("hidden")));
-extern const struct elf_dynamic _DYNAMIC[] __attribute__((visibility("hidden")));
+extern const struct elf_raw_dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 extern uint8_t _edata[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 
 static const struct exo_info *info;
@@ -79,26 +78,30 @@ uint64_t exo_get_fs(void)
 	return base;
 }
 
+/* By the serial console: there is no platform yet for os_printf, and perhaps no channel. */
 static _Noreturn void refuse(const char *why)
 {
-	os_printf("pith: the library OS cannot start: %s", why);
+	char line[160];
+	size_t n = str_format(line, sizeof(line), "pith: the library OS cannot start: %s\r\n", why);
+
+	exo_call(EXO_CONSOLE_WRITE, (uint64_t)(uintptr_t)line, MIN(n, sizeof(line) - 1), 0, 0, 0);
 	exo_exit(START_FAILED);
 }
 
 /* ---- the image's file ---- */
 
-static const struct elf_segment *segments(unsigned *count)
+static const struct elf_raw_segment *segments(unsigned *count)
 {
-	const struct elf_header *h = (const void *)info->file_addr;
+	const struct elf_raw_header *h = (const void *)info->file_addr;
 
 	*count = h->phnum; /* exo has checked them */
 	return (const void *)(info->file_addr + h->phoff);
 }
 
-static const struct elf_segment *segment_find(uint32_t type)
+static const struct elf_raw_segment *segment_find(uint32_t type)
 {
 	unsigned n;
-	const struct elf_segment *s = segments(&n);
+	const struct elf_raw_segment *s = segments(&n);
 
 	for (unsigned i = 0; i < n; i++)
 		if (s[i].type == type && s[i].offset <= info->file_size && s[i].filesz <= info->file_size - s[i].offset)
@@ -106,21 +109,10 @@ static const struct elf_segment *segment_find(uint32_t type)
 	return NULL;
 }
 
-/* What the head's own sum covers: see image.h. */
-static void head_check(const struct image_manifest *m, const struct elf_segment *blob)
-{
-	unsigned n;
-	const struct elf_segment *s = segments(&n);
-	uint64_t sum = image_sum(IMAGE_SUM_START, (const uint8_t *)info->file_addr + blob->offset, blob->filesz);
-
-	if (image_sum(sum, s, n * sizeof(*s)) != m->head_sum)
-		refuse("the image is damaged: its head does not add up");
-}
-
 /* The blob behind the image if there is one, else the image's own; copied, for it is completed here. */
 static void boot_find(void)
 {
-	const struct elf_segment *manifest = segment_find(IMAGE_PT_MANIFEST), *blob = segment_find(IMAGE_PT_BOOT);
+	const struct elf_raw_segment *manifest = segment_find(IMAGE_PT_MANIFEST), *blob = segment_find(IMAGE_PT_BOOT);
 	const struct image_manifest *m;
 	uint64_t at, size, phys;
 	const struct boot_info *b;
@@ -128,7 +120,6 @@ static void boot_find(void)
 	if (!manifest || !blob)
 		refuse("the image is damaged: no boot information");
 	m = (const void *)(info->file_addr + manifest->offset);
-	head_check(m, blob);
 	at = blob->offset;
 	size = blob->filesz;
 	if (info->file_size >= m->file_size + sizeof(*b)) {
@@ -149,7 +140,7 @@ static void boot_find(void)
 
 static void boot_complete(void)
 {
-	const struct elf_segment *pack = segment_find(IMAGE_PT_PACK), *symbols = segment_find(IMAGE_PT_SYMBOLS);
+	const struct elf_raw_segment *pack = segment_find(IMAGE_PT_PACK), *symbols = segment_find(IMAGE_PT_SYMBOLS);
 
 	boot->platform = BOOT_PLAT_EXO;
 	boot->flags &= ~(uint32_t)(BOOT_F_MAP_FILES | BOOT_F_PACK_MAPPED);
@@ -178,14 +169,14 @@ static void gate_map(void)
 	if (err < 0)
 		refuse("no memory for the gate page");
 	if (err & EXO_MEM_DIRTY)
-		memset((void *)ADDR_GATE, 0, PAGE_SIZE);
+		pages_zero((void *)ADDR_GATE, PAGE_SIZE);
 	*(uint64_t *)ADDR_GATE = (uint64_t)arch_gate;
 	exo_call(EXO_MEM_PROTECT, ADDR_GATE, PAGE_SIZE, EXO_R, 0, 0);
 }
 
 static void relro_protect(void)
 {
-	const struct elf_segment *s = segment_find(ELF_PT_GNU_RELRO);
+	const struct elf_raw_segment *s = segment_find(ELF_GNU_RELRO);
 	uint64_t start, end;
 
 	if (!s)
@@ -220,14 +211,14 @@ static void relocate(uint64_t base)
 {
 	uint64_t rela = 0, bytes = 0;
 
-	for (const struct elf_dynamic *d = _DYNAMIC; d->tag; d++) {
-		if (d->tag == ELF_DT_RELA_TAG)
-			rela = d->value;
-		else if (d->tag == ELF_DT_RELASZ_TAG)
-			bytes = d->value;
+	for (const struct elf_raw_dyn *d = _DYNAMIC; d->tag; d++) {
+		if (d->tag == ELF_DT_RELA)
+			rela = d->val;
+		else if (d->tag == ELF_DT_RELASZ)
+			bytes = d->val;
 	}
-	for (uint64_t i = 0; i < bytes / sizeof(struct elf_rela); i++) {
-		const struct elf_rela *r = (const struct elf_rela *)(base + rela) + i;
+	for (uint64_t i = 0; i < bytes / sizeof(struct elf_raw_rela); i++) {
+		const struct elf_raw_rela *r = (const struct elf_raw_rela *)(base + rela) + i;
 
 		*(uint64_t *)(base + r->offset) = base + r->addend; /* R_X86_64_RELATIVE, nothing else: the link allows no other */
 	}
@@ -236,23 +227,52 @@ static void relocate(uint64_t base)
 /* The rest of the data's last page holds what stands next in the file; the pages behind it, what memory held. */
 static void bss_clear(const struct exo_info *i)
 {
-	uint8_t *end = i->memory_zeroed ? (uint8_t *)ALIGN_UP((uint64_t)_edata, PAGE_SIZE) : _end;
+	uint8_t *edge = (uint8_t *)ALIGN_UP((uint64_t)_edata, PAGE_SIZE);
 
-	if (end > _end)
-		end = _end;
-	memset(_edata, 0, (size_t)(end - _edata));
+	memset(_edata, 0, (size_t)(MIN(edge, _end) - _edata));
+	if (!i->memory_zeroed && edge < _end)
+		pages_zero(edge, ALIGN_UP((size_t)(_end - edge), PAGE_SIZE));
+}
+
+/*
+ * Whether this library OS, the boot information and the headers are as they were built. Before anything is written, for the
+ * data lies where the file does.
+ */
+static bool head_adds_up(const struct exo_info *i)
+{
+	const struct elf_raw_header *h = (const void *)i->file_addr;
+	const struct elf_raw_segment *s = (const void *)(i->file_addr + h->phoff); /* exo has checked them, and the manifest */
+	uint64_t manifest = 0, bytes = 0;
+
+	for (unsigned k = 0; k < h->phnum; k++) {
+		if (s[k].type == IMAGE_PT_MANIFEST)
+			manifest = s[k].offset;
+		if (s[k].type == IMAGE_PT_PACK)
+			bytes = s[k].offset;
+	}
+	return bytes <= i->file_size && manifest <= bytes && bytes - manifest >= sizeof(struct image_manifest) &&
+	       image_head_sum(h, bytes, manifest) == ((const struct image_manifest *)(i->file_addr + manifest))->head_sum;
+}
+
+/* Before relocations and data are as they should be. */
+static _Noreturn void early_end(const char *why, size_t n)
+{
+	exo_call(EXO_CONSOLE_WRITE, (uint64_t)why, n, 0, 0, 0);
+	for (;;)
+		exo_call(EXO_EXIT, START_FAILED, 0, 0, 0, 0);
 }
 
 void exo_begin(const struct exo_info *i)
 {
+	static const char damaged[] = "pith: the image is damaged: its head does not add up; copy or build it again\r\n";
+	static const char other[] = "pith: this exo speaks another version than the image; build the image again\r\n";
+
+	if (i->magic != EXO_MAGIC || i->version != EXO_VERSION)
+		early_end(other, sizeof(other) - 1);
+	if (!(i->flags & EXO_F_DEBUGGED) && !head_adds_up(i))
+		early_end(damaged, sizeof(damaged) - 1);
 	relocate((uint64_t)__ehdr_start);
 	bss_clear(i);
 	info = i;
-	if (i->magic != EXO_MAGIC || i->version != EXO_VERSION) {
-		const char why[] = "pith: this exo speaks another version than the image; build the image again\r\n";
-
-		exo_call(EXO_CONSOLE_WRITE, (uint64_t)why, sizeof(why) - 1, 0, 0, 0);
-		exo_call(EXO_EXIT, START_FAILED, 0, 0, 0, 0);
-	}
 	start();
 }

@@ -3,33 +3,11 @@
  * Find a function in the host's vDSO: an ELF file in memory, loaded as it lies. Source: vdso(7), gABI chapter 5.
  * The number of symbols comes from DT_HASH's nchain, or, where only DT_GNU_HASH is, from walking its chains.
  */
+#include "base/elf_raw.h"
 #include "base/string.h"
 #include "plat/proc/proc_priv.h"
 
-struct elf_ehdr {
-	uint8_t ident[16];
-	uint16_t type, machine;
-	uint32_t version;
-	uint64_t entry, phoff, shoff;
-	uint32_t flags;
-	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-struct elf_phdr {
-	uint32_t type, flags;
-	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
-struct elf_dyn {
-	int64_t tag;
-	uint64_t val;
-};
-struct elf_sym {
-	uint32_t name;
-	uint8_t info, other;
-	uint16_t shndx;
-	uint64_t value, size;
-};
-
-enum { PT_LOAD = 1, PT_DYNAMIC = 2, DT_HASH = 4, DT_STRTAB = 5, DT_SYMTAB = 6, DT_STRSZ = 10, DT_GNU_HASH = 0x6ffffef5 };
+enum { DT_HASH = 4, DT_SYMTAB = 6, DT_GNU_HASH = 0x6ffffef5 };
 
 struct vdso {
 	uint64_t base, size, bias;
@@ -43,21 +21,21 @@ static const void *at(const struct vdso *v, uint64_t off, uint64_t n)
 	return (const void *)(v->base + off);
 }
 
-static void read_dynamic(struct vdso *v, const struct elf_phdr *ph)
+static void read_dynamic(struct vdso *v, const struct elf_raw_segment *ph)
 {
 	uint64_t off = ph->vaddr - v->bias;
 
-	for (uint64_t i = 0; i < ph->memsz / sizeof(struct elf_dyn); i++) {
-		const struct elf_dyn *d = at(v, off + i * sizeof(*d), sizeof(*d));
+	for (uint64_t i = 0; i < ph->memsz / sizeof(struct elf_raw_dyn); i++) {
+		const struct elf_raw_dyn *d = at(v, off + i * sizeof(*d), sizeof(*d));
 
 		if (!d || d->tag == 0)
 			return;
 		switch (d->tag) {
 		case DT_HASH: v->hash = d->val - v->bias; break;
 		case DT_GNU_HASH: v->gnu_hash = d->val - v->bias; break;
-		case DT_STRTAB: v->strtab = d->val - v->bias; break;
+		case ELF_DT_STRTAB: v->strtab = d->val - v->bias; break;
 		case DT_SYMTAB: v->symtab = d->val - v->bias; break;
-		case DT_STRSZ: v->strsz = d->val; break;
+		case ELF_DT_STRSZ: v->strsz = d->val; break;
 		default: break;
 		}
 	}
@@ -95,20 +73,20 @@ static uint32_t symbol_count(const struct vdso *v)
 uint64_t vdso_find(uint64_t addr, uint64_t size, const char *name)
 {
 	struct vdso v = {.base = addr, .size = size};
-	const struct elf_ehdr *eh = addr ? at(&v, 0, sizeof(*eh)) : NULL;
+	const struct elf_raw_header *eh = addr ? at(&v, 0, sizeof(*eh)) : NULL;
 
 	if (!eh)
 		return 0;
 	for (unsigned i = 0; i < eh->phnum; i++) {
-		const struct elf_phdr *ph = at(&v, eh->phoff + i * sizeof(*ph), sizeof(*ph));
+		const struct elf_raw_segment *ph = at(&v, eh->phoff + i * sizeof(*ph), sizeof(*ph));
 
-		if (ph && ph->type == PT_LOAD)
+		if (ph && ph->type == ELF_LOAD)
 			v.bias = ph->vaddr - ph->offset;
-		if (ph && ph->type == PT_DYNAMIC)
+		if (ph && ph->type == ELF_DYNAMIC)
 			read_dynamic(&v, ph);
 	}
 	for (uint32_t i = 0, n = symbol_count(&v); i < n; i++) {
-		const struct elf_sym *s = at(&v, v.symtab + i * sizeof(*s), sizeof(*s));
+		const struct elf_raw_symbol *s = at(&v, v.symtab + i * sizeof(*s), sizeof(*s));
 		const char *str = s && s->name < v.strsz ? at(&v, v.strtab + s->name, strlen(name) + 1) : NULL;
 
 		if (str && s->shndx && memcmp(str, name, strlen(name) + 1) == 0)

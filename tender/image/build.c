@@ -59,7 +59,6 @@ static void head_fill(const struct image_parts *p, const struct head *h, unsigne
 		.file_size = h->bytes + p->pack_bytes,
 		.arg_first = p->arg_first,
 	};
-	size_t headers_bytes = h->header_count * sizeof(Elf64_Phdr);
 	Elf64_Ehdr e;
 
 	memcpy(out, p->libos, p->libos_bytes);
@@ -67,13 +66,13 @@ static void head_fill(const struct image_parts *p, const struct head *h, unsigne
 		memcpy(out + h->symbols, p->symbols, p->symbols_bytes);
 	memcpy(out + h->boot, p->boot, p->boot->size);
 	headers_put(p, h, linked, (Elf64_Phdr *)(void *)(out + h->headers));
-	m.head_sum = image_sum(IMAGE_SUM_START, out + h->boot, p->boot->size);
-	m.head_sum = image_sum(m.head_sum, out + h->headers, headers_bytes);
-	memcpy(out + h->manifest, &m, sizeof(m));
 	memcpy(&e, out, sizeof(e));
 	e.e_phoff = h->headers;
 	e.e_phnum = (Elf64_Half)h->header_count;
 	memcpy(out, &e, sizeof(e));
+	memcpy(out + h->manifest, &m, sizeof(m));
+	m.head_sum = image_head_sum(out, h->bytes, h->manifest);
+	memcpy(out + h->manifest, &m, sizeof(m));
 }
 
 uint8_t *image_head_build(const struct image_parts *p, uint64_t *bytes)

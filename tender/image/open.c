@@ -106,11 +106,9 @@ static bool arguments_ok(const uint8_t *p, const struct parts *parts, const stru
 	return m->arg_first >= 1 && m->arg_first <= b->argc;
 }
 
-static bool sum_ok(const uint8_t *p, const struct elf_header *h, const struct elf_segment *boot, uint64_t sum)
+static bool sum_ok(const uint8_t *p, uint64_t n, const struct elf_segment *manifest, uint64_t sum)
 {
-	uint64_t is = image_sum(IMAGE_SUM_START, p + boot->offset, boot->filesz);
-
-	return image_sum(is, p + h->phoff, h->phnum * (size_t)ELF_SEGMENT_BYTES) == sum;
+	return inside(manifest, n) && image_head_sum(p, n, manifest->offset) == sum;
 }
 
 /* The head alone: n is its size. */
@@ -120,10 +118,10 @@ static enum image_verdict head_check(const uint8_t *p, uint64_t n, const struct 
 	struct elf_file f;
 
 	if (h->phoff > n || h->phnum * (uint64_t)ELF_SEGMENT_BYTES > n - h->phoff || !boot_ok(p, &parts->boot, n) ||
-	    !sum_ok(p, h, &parts->boot, m->head_sum) || !symbols_ok(p, &parts->symbols, n) ||
+	    !sum_ok(p, n, &parts->manifest, m->head_sum) || !symbols_ok(p, &parts->symbols, n) ||
 	    !arguments_ok(p, parts, m))
 		return IMAGE_DAMAGED;
-	return elf_file_open(p, n, &f) == 0 && inside(&parts->manifest, n) ? IMAGE_GOOD : IMAGE_DAMAGED;
+	return elf_file_open(p, n, &f) == 0 ? IMAGE_GOOD : IMAGE_DAMAGED;
 }
 
 static void image_fill(const uint8_t *p, const struct parts *parts, const struct image_manifest *m, struct image *out)

@@ -129,6 +129,39 @@ static void files(void)
 	tmp_leave();
 }
 
+#define SELF_PAGES 3
+#define SELF_BYTES (SELF_PAGES * 4096)
+
+/* Pages of the program's own file, read, copied and protected in all orders. How many bytes are not what they should be. */
+static int self_pages(const char *self, int prot)
+{
+	static char want[SELF_BYTES];
+	int fd = open(self, O_RDONLY), bad = 0;
+	volatile char *p = mmap(NULL, SELF_BYTES, prot, MAP_PRIVATE, fd, 0);
+	unsigned seed = 1;
+
+	if (fd < 0 || p == MAP_FAILED || pread(fd, want, SELF_BYTES, 0) != SELF_BYTES)
+		return -1;
+	close(fd);
+	bad += p[4096] != want[4096];
+	for (int k = 0; k < 500; k++) {
+		unsigned at = (seed = seed * 1103515245 + 12345) / 256 % SELF_BYTES;
+		char *page = (char *)p + at / 4096 * 4096;
+
+		if (k % 3 == 0)
+			mprotect(page, 4096, PROT_READ);
+		bad += p[at] != want[at];
+		mprotect(page, 4096, k % 7 ? PROT_READ | PROT_WRITE : PROT_WRITE);
+		p[at] = want[at] = (char)k;
+		if (k % 50 == 0)
+			mprotect((char *)p, SELF_BYTES, PROT_READ | PROT_WRITE);
+	}
+	for (unsigned i = 0; i < SELF_BYTES; i++)
+		bad += p[i] != want[i];
+	munmap((char *)p, SELF_BYTES);
+	return bad;
+}
+
 static void program_break(void)
 {
 	char *b = sbrk(0);
@@ -171,7 +204,7 @@ static void heap(void)
 	V(malloc((size_t)1 << 62) == NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
@@ -181,6 +214,9 @@ int main(void)
 	fixed();
 	remap();
 	files();
+	(void)argc;
+	V(self_pages(argv[0], PROT_READ | PROT_WRITE));
+	V(self_pages(argv[0], PROT_WRITE));
 	program_break();
 	heap();
 	return 0;

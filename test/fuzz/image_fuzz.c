@@ -84,12 +84,11 @@ static void sum_again(uint8_t *head, uint64_t n)
 	struct image_manifest m;
 
 	if (elf_header_parse(head, n, &h) != 0 || h.phoff > n || h.phnum * (uint64_t)ELF_SEGMENT_BYTES > n - h.phoff ||
-	    !parts_find(head + h.phoff, h.phnum, &parts) || !inside(&parts.boot, n) || !inside(&parts.manifest, n) ||
-	    parts.manifest.filesz < sizeof(m))
+	    !parts_find(head + h.phoff, h.phnum, &parts) || parts.pack.offset > n ||
+	    !inside(&parts.manifest, parts.pack.offset) || parts.manifest.filesz < sizeof(m))
 		return;
 	memcpy(&m, head + parts.manifest.offset, sizeof(m));
-	m.head_sum = image_sum(image_sum(IMAGE_SUM_START, head + parts.boot.offset, parts.boot.filesz), head + h.phoff,
-			       h.phnum * (size_t)ELF_SEGMENT_BYTES);
+	m.head_sum = image_head_sum(head, parts.pack.offset, parts.manifest.offset);
 	memcpy(head + parts.manifest.offset, &m, sizeof(m));
 }
 

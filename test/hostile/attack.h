@@ -22,13 +22,35 @@
 
 #define EXO_TEXT 0xffffffff80100000UL /* exo/layout.h */
 #define EXO_DIRECT_START 0xffff800000000000UL
+#define EXIT_LOST 8
 #define ERROR_OF(r) ((r) < 0 && (r) > -4096)
 
 static sigjmp_buf attack_jump;
-static volatile sig_atomic_t attack_signal, alarms;
-static uintptr_t os_base, exo_call_at; /* the instruction `syscall`, followed by `ret` */
+static volatile sig_atomic_t attack_signal, attack_again, alarms;
+static uintptr_t os_base;
+/* A page of its own, read-only once it is known: a call that writes over the program's data must not take away the calls. */
+static union {
+	uintptr_t call_at; /* the instruction `syscall`, followed by `ret` */
+	uint8_t page[PAGE_SIZE];
+} own __attribute__((aligned(4096)));
+#define exo_call_at own.call_at
 static struct image_export os_export;
 static uintptr_t os_note;
+
+/* Straight to exo, any registers. */
+static __attribute__((noinline)) int64_t exo(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	int64_t ret;
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+	register uint64_t r15 __asm__("r15") = exo_call_at;
+
+	__asm__ volatile("call *%%r15"
+			 : "=a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
+			 : "a"(nr), "r"(r15)
+			 : "rcx", "r9", "r11", "memory", "cc");
+	return ret;
+}
 
 /* Flags that the program has set are on in its handlers, too. */
 static inline void flags_clear(void)
@@ -39,6 +61,10 @@ static inline void flags_clear(void)
 static void attack_caught(int sig)
 {
 	flags_clear();
+	/* The place to go back to may have been written over. */
+	if (attack_signal && ++attack_again > 100)
+		for (;;)
+			exo(EXO_EXIT, EXIT_LOST, 0, 0, 0, 0);
 	attack_signal = sig;
 	siglongjmp(attack_jump, sig);
 }
@@ -64,10 +90,19 @@ static inline void attack_handlers(void)
 	sigaction(SIGALRM, &sa, NULL);
 }
 
+/* What happens from now on ends the program as it would end any. */
+static inline void attack_handlers_drop(void)
+{
+	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+
+	for (unsigned i = 0; i < ARRAY_LEN(sigs); i++)
+		signal(sigs[i], SIG_DFL);
+}
+
 /* Runs a statement; its value is the signal that ended it, or 0. */
 #define ATTACK(...) \
 	({ \
-		attack_signal = 0; \
+		attack_signal = attack_again = 0; \
 		if (sigsetjmp(attack_jump, 1) == 0) { \
 			__VA_ARGS__; \
 		} \
@@ -106,21 +141,7 @@ static inline void os_find(void)
 	while (memcmp(p, "\x0f\x05\xc3", 3) != 0)
 		p++;
 	exo_call_at = (uintptr_t)p;
-}
-
-/* Straight to exo, any registers. */
-static __attribute__((noinline)) int64_t exo(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
-{
-	int64_t ret;
-	register uint64_t r10 __asm__("r10") = d;
-	register uint64_t r8 __asm__("r8") = e;
-	register uint64_t r15 __asm__("r15") = exo_call_at;
-
-	__asm__ volatile("call *%%r15"
-			 : "=a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
-			 : "a"(nr), "r"(r15)
-			 : "rcx", "r9", "r11", "memory", "cc");
-	return ret;
+	mprotect(&own, sizeof(own), PROT_READ);
 }
 
 static inline uint64_t tsc(void)

@@ -162,8 +162,10 @@ static void mode_instructions(void)
 	for (unsigned n = 0; n < 256; n++) {
 		char name[16];
 
+		/* There are hypervisors that take one of them for themselves. */
 		snprintf(name, sizeof(name), "int %u", n);
-		must_fault(name, ATTACK(run_at(int_table + 4 * n)));
+		(void)ATTACK(run_at(int_table + 4 * n));
+		check(name);
 	}
 	for (uint64_t selector = 0; selector < 0x60; selector++) {
 		iret_try(selector, 0x2b, 0x202, rip, rsp);
@@ -391,6 +393,7 @@ static void mode_nowhere(uintptr_t syscall_entry, unsigned which)
 	static const uint64_t rip[] = {0x800000000000, 0xffff7fffffffffff, EXO_TEXT, 0, UINT64_MAX, EXO_DIRECT_START};
 	static const uint64_t rsp[] = {0x800000000000, UINT64_MAX, EXO_TEXT, 8};
 
+	attack_handlers_drop();
 	if (which < ARRAY_LEN(rip))
 		enter_with((uint64_t[5]){SYS_getppid, rip[which], 0x202, 0, 0x202}, syscall_entry);
 	else if (which < ARRAY_LEN(rip) + ARRAY_LEN(rsp))
@@ -486,7 +489,7 @@ static void mode_storm(void)
 	static const uint64_t to[] = {0x800000000000, 0xffff7fffffffffff, 0x8000000000000000, EXO_TEXT};
 	unsigned n = 0;
 
-	for (; n < 200000 && time(NULL) - start < 3; n++) {
+	for (; n < 200000 && time(NULL) - start < 2; n++) {
 		exo(EXO_TICK, tsc() + rnd() % 20000, 0, 0, 0, 0);
 		for (unsigned i = 0; i < 4; i++)
 			(void)ATTACK(run_at((const void *)(uintptr_t)to[(n + i) % ARRAY_LEN(to)]));

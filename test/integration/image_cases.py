@@ -7,6 +7,7 @@ import tempfile
 
 import harness
 from harness import PITH, expect, run_command
+from image import Image
 
 BUSYBOX = "/bin/busybox"
 
@@ -76,9 +77,10 @@ def run(report):
 
     def other_library_os():
         """One that differs from what pith carries is run as it is."""
-        data = open(image, "rb").read().replace(b"the library OS cannot start", b"the Library OS cannot start", 1)
+        other = Image(image)
+        other.bytes = other.bytes.replace(b"the library OS cannot start", b"the Library OS cannot start", 1)
         with open(top + "/other.pith", "wb") as f:
-            f.write(data)
+            f.write(other.add_up().bytes)
         expect(run_image([top + "/other.pith"]), out="from the image /tmp zero 1\n")
 
     def damaged():

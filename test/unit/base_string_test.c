@@ -57,6 +57,20 @@ static void copies_of_every_length_and_alignment_agree_with_libc(void **state)
 	}
 }
 
+static void pages_become_zero_and_nothing_beside_them(void **state)
+{
+	static uint8_t three[3 * PAGE_SIZE], none[PAGE_SIZE];
+
+	(void)state;
+	memset(three, 0xa5, sizeof(three));
+	pages_zero(three + 8, PAGE_SIZE);
+	assert_int_equal(three[7], 0xa5);
+	assert_memory_equal(three + 8, none, PAGE_SIZE);
+	assert_int_equal(three[8 + PAGE_SIZE], 0xa5);
+	pages_zero(three, 0);
+	assert_int_equal(three[0], 0xa5);
+}
+
 static void overlapping_moves_agree_with_libc(void **state)
 {
 	static const size_t shift[] = {0, 1, 3, 7, 8, 9, 15, 16, 31, 60};
@@ -107,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(copies_of_every_length_and_alignment_agree_with_libc),
+		cmocka_unit_test(pages_become_zero_and_nothing_beside_them),
 		cmocka_unit_test(overlapping_moves_agree_with_libc),
 		cmocka_unit_test(comparisons_and_searches_agree_with_libc),
 	};

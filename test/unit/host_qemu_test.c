@@ -65,7 +65,7 @@ static void devices_follow_one_another_on_a_microvm(void **state)
 	assert_true(has("-chardev", "socket,id=channel,fd=33"));
 	assert_true(has("-initrd", "/proc/self/fd/44"));
 	assert_true(has("-device", "virtio-serial-device,bus=virtio-mmio-bus.0,max_ports=2"));
-	assert_true(has("-device", "virtio-rng-device,bus=virtio-mmio-bus.1"));
+	assert_true(has("-device", "virtio-rng-device,bus=virtio-mmio-bus.1,max-bytes=4096,period=10"));
 	assert_true(has("-device", "virtio-net-device,bus=virtio-mmio-bus.2,netdev=net,mac=02:00:00:00:00:ab"));
 }
 
