@@ -98,13 +98,6 @@ static void add_machine(struct builder *b, const struct instance *i, const struc
 	add(b, s->accel);
 	add(b, "-cpu");
 	add(b, "max");
-	/*
-	 * One processor, and room for another that never comes: with room for one only TCG leaves out the guest's memory
-	 * barriers (QEMU 7.2, tcg_gen_mb and CF_PARALLEL; later ones do not), but its devices run in another thread: a ring
-	 * whose sides both sleep stays so.
-	 */
-	add(b, "-smp");
-	add(b, "1,maxcpus=2");
 	add(b, "-m");
 	add_text(b, "%llu", (unsigned long long)(memory / MIB));
 	add(b, "-kernel");

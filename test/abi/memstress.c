@@ -355,26 +355,6 @@ static void step(void)
 	verify(from, n);
 }
 
-/*
- * Calls that are made often become jumps to places that Pith chooses among what is free near by: before there are holes
- * in the arena, for what is mapped over such a place is gone.
- */
-static void warm_up(void)
-{
-	for (int i = 0; i < 16; i++) {
-		char byte, *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (!sigsetjmp(jump, 1)) {
-			mprotect(p, PAGE, PROT_NONE);
-			*(volatile char *)p = 1;
-		}
-		madvise(p, PAGE, MADV_DONTNEED);
-		p = mremap(p + PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE);
-		if (p == MAP_FAILED || pread(file, &byte, 1, 0) != 1 || munmap(p, 2 * PAGE))
-			exit(99);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	unsigned ops = argc > 2 ? (unsigned)atoi(argv[2]) : 3000;
@@ -391,7 +371,6 @@ int main(int argc, char **argv)
 	page = calloc(pages, sizeof(*page));
 	if (arena == MAP_FAILED || shadow == MAP_FAILED || !page)
 		return 99;
-	warm_up();
 	arena = (char *)(((uintptr_t)arena + (2UL << 20) - 1) & ~((2UL << 20) - 1));
 	munmap(arena, pages * PAGE);
 	for (op_number = 1; op_number <= ops; op_number++) {
