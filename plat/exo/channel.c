@@ -229,13 +229,16 @@ static void rx_leave(void)
 
 void exo_poll_events(void)
 {
-	if (!chan.on || !vring_pending(&chan.rx) || !rx_enter())
-		return;
-	/* Its interrupts stay on: a signal is to reach a program that computes. */
-	do
-		channel_receive();
-	while (vring_listen(&chan.rx, true) && !chan.rx.broken);
-	rx_leave();
+	/*
+	 * Its interrupts stay on: a signal is to reach a program that computes. One that comes between the last look and
+	 * rx_leave finds the ring busy, and is the last: so there is a look behind that, too.
+	 */
+	while (chan.on && vring_pending(&chan.rx) && !chan.rx.broken && rx_enter()) {
+		do
+			channel_receive();
+		while (vring_listen(&chan.rx, true) && !chan.rx.broken);
+		rx_leave();
+	}
 }
 
 bool channel_signalled(void)
