@@ -121,7 +121,7 @@ static struct proc_node *node_child(struct proc_node *dir, const char *name, siz
 	list_for_each(e, &dir->children) {
 		struct proc_node *n = list_entry(e, struct proc_node, link);
 
-		if (!strncmp(n->name, name, len) && !n->name[len])
+		if (n->name[0] == name[0] && !strncmp(n->name, name, len) && !n->name[len])
 			return n;
 	}
 	return NULL;
