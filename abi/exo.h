@@ -7,14 +7,14 @@
  *
  * The start: exo maps the image's segments at a base of its choice in [ADDR_OS_START, ADDR_OS_HEAP), each with its own
  * protection (pages of the file itself, then frames: the image clears what a segment has beyond its part of the file),
- * all of the image's file read-only elsewhere in that range, struct exo_info, and a stack; then it jumps to image_export.exo_entry in ring 3 with
- * rdi = the info, rsp = top of the stack, interrupts on. The image applies its own relocations and then takes the right
- * to write from what is to be read-only (EXO_MEM_PROTECT).
+ * all of the image's file read-only elsewhere in that range, struct exo_info, and a stack; then it jumps to
+ * image_export.exo_entry in ring 3 with rdi = the info, rsp = top of the stack, interrupts on. The image applies its own
+ * relocations and then takes the right to write from what is to be read-only (EXO_MEM_PROTECT).
  *
  * A call: the instruction `syscall` in [image_export.exo_call_start, exo_call_end), rax = enum exo_call, arguments in
  * rdi, rsi, rdx, r10, r8, r9; the result in rax, negative Linux errno when it failed. As with a C function the other
- * registers of the arguments, rcx and r11 are lost, all others are kept. A `syscall` elsewhere in ring 3 is an upcall (EXO_UP_SYSCALL), so is an unknown exception.
- * Only EXO_WAIT sleeps. A bad argument is refused with an error; nothing is done half.
+ * registers of the arguments, rcx and r11 are lost, all others are kept. A `syscall` elsewhere in ring 3 is an upcall
+ * (EXO_UP_SYSCALL), so is every exception. Only EXO_WAIT sleeps. A bad argument is refused with an error; nothing is done half.
  *
  * True always: (1) no page is writable and executable; (2) a frame of memory is mapped at one place, frames of the
  * image's file at any number of places and never writable but by the image's own data segment; (3) nothing below
@@ -42,7 +42,7 @@ enum exo_call {
 	 * firmware has; then EXO_MEM_DIRTY is in the result. With EXO_MEM_CONTIGUOUS the frames follow one another and the
 	 * result's page number is the first one's physical address. With EXO_MEM_LARGE whole aligned 2 MiB pieces are
 	 * large pages where such memory is left.
-	 * EXO_MEM_FILE: the image's file from `offset`, EXO_R or EXO_R|EXO_X.
+	 * EXO_MEM_FILE: the image's file from `offset`, EXO_R or EXO_R|EXO_X; not the pages of its data segments.
 	 * EXO_MEM_AROUND, alone, with EXO_MEM_FILE or EXO_MEM_LARGE: up to the next 2 MiB edge; the result's page number is
 	 * how far, in bytes, not 0. With EXO_MEM_FILE pages that are mapped stay as they are. Without it pages of the file are
 	 * replaced, and it ends before the first frame that is mapped (-EEXIST: it is va's own) and where frames run out.

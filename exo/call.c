@@ -65,6 +65,8 @@ static int64_t call_mem_map(uint64_t va, uint64_t size, uint64_t prot, uint64_t 
 		return -EACCES;
 	if (off > boot.module.end - boot.module.start || size > ALIGN_UP(boot.module.end - boot.module.start, PAGE_SIZE) - off)
 		return -ENXIO;
+	if (off < image.data_end && off + size > image.data_start)
+		return -EACCES; /* it would be there writable and executable */
 	if (flags & EXO_MEM_AROUND)
 		return map_around(va, size, (uint32_t)prot, 0, boot.module.start + off);
 	if (map_phys(va, boot.module.start + off, size, (uint32_t)prot) == 0)

@@ -161,6 +161,7 @@ void *map_reach(uint64_t va, bool write);
 struct image {
 	uint64_t base, size; /* of the library OS in ring 3 */
 	uint64_t file_va;
+	uint64_t data_start, data_end; /* of the file: pages that the data segments write to; mapped once */
 	uint64_t info_va, stack_top;
 	uint64_t entry;
 	uint64_t range_end; /* everything that the start has mapped lies in [base, range_end) */

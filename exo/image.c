@@ -125,6 +125,10 @@ static void segment_map(const struct elf_raw_segment *s)
 
 	if (s->filesz == 0)
 		file_end = start;
+	if (s->flags & ELF_W && s->filesz) {
+		image.data_start = image.data_end ? image.data_start : ALIGN_DOWN(s->offset, PAGE_SIZE);
+		image.data_end = ALIGN_UP(s->offset + s->filesz, PAGE_SIZE); /* in order; what is between is code of nobody */
+	}
 	if (file_end > start)
 		need(map_phys(image.base + start, boot.module.start + ALIGN_DOWN(s->offset, PAGE_SIZE), file_end - start, prot));
 	if (end > file_end)

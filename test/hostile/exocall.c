@@ -13,6 +13,8 @@
  */
 #include "test/hostile/attack.h"
 
+#include <elf.h>
+
 #define EXIT_DONE 7
 #define EXIT_BROKEN 9
 #define ARENA 0x2a0000000000UL
@@ -340,6 +342,25 @@ static void mode_rings(bool exo_too)
 	say_number("rings: ", bound);
 }
 
+/* What the library OS writes to in its file is not to be had a second time: it could be executed there. */
+static void data_refused(void)
+{
+	const Elf64_Ehdr *h = (const void *)(uintptr_t)info->file_addr;
+	const Elf64_Phdr *s = (const void *)(uintptr_t)(info->file_addr + h->e_phoff);
+	unsigned tried = 0;
+
+	for (unsigned i = 0; i < h->e_phnum; i++)
+		for (uint64_t at = s[i].p_offset & ~(PAGE_SIZE - 1); at < s[i].p_offset + s[i].p_filesz; at += PAGE_SIZE) {
+			if (s[i].p_type != PT_LOAD || !(s[i].p_flags & PF_W))
+				break;
+			tried++;
+			if (exo(EXO_MEM_MAP, 0x2f0000000000, PAGE_SIZE, EXO_R | EXO_X, EXO_MEM_FILE, at) >= 0)
+				broken("data can be executed");
+		}
+	if (!tried)
+		broken("no data segment");
+}
+
 /* Everything that is not the image's own memory, or not as a ring must be, is refused; and the device stays as it was. */
 static void mode_refused(void)
 {
@@ -376,6 +397,7 @@ static void mode_refused(void)
 		if (d.queue_max[EXO_QUEUES_MAX - 1] == 0 && device_bind(i, &b) >= 0)
 			broken("a queue that is not there");
 	}
+	data_refused();
 	if (exo(EXO_DEV_NOTIFY, info->device_count, 0, 0, 0, 0) >= 0 || exo(EXO_DEV_NOTIFY, UINT64_MAX, 0, 0, 0, 0) >= 0 ||
 	    exo(EXO_DEV_INFO, 1UL << 32, (uint64_t)(uintptr_t)buffer, 0, 0, 0) >= 0)
 		broken("a device that is not there");
