@@ -33,7 +33,7 @@ enum {
 #define AGAIN_US 400ULL
 
 static bool x2apic, deadline_mode;
-static uint64_t tick_at = UINT64_MAX, wait_until = UINT64_MAX;
+static uint64_t tick_at = UINT64_MAX;
 static uint64_t armed_at = UINT64_MAX; /* when the timer interrupts; UINT64_MAX: not, or it has */
 static uint64_t pending; /* devices, as EXO_WAIT returns them */
 static bool ticked;	 /* while asleep */
@@ -144,16 +144,14 @@ int64_t call_wait(uint64_t tsc)
 	uint64_t got;
 
 	ticked = false;
-	wait_until = tsc;
 	if (!tsc && !x2apic)
 		apic_read(ID); /* what EXO_F_NO_FENCE promises: an access to a device takes a lock of QEMU's */
 	while (!pending && !ticked && tsc && tsc_read() < tsc) {
-		timer_arm(MIN(tick_at, wait_until));
+		timer_arm(MIN(tick_at, tsc));
 		halt();
 	}
 	if (tsc && !ticked && tick_at != UINT64_MAX)
 		timer_arm(tick_at);
-	wait_until = UINT64_MAX;
 	got = pending | (ticked ? 1UL << EXO_TICK_BIT : 0);
 	pending = 0;
 	return (int64_t)got;

@@ -79,22 +79,19 @@ syscall_rsp: .quad 0 /* one processor, interrupts off */
 
 	.text
 	/* Nothing is changed but flags, which iretq gives back. */
+	.macro debug_stub vector, port
+	cmpb $0, debugged(%rip)
+	jne 1f
+	pushq $0
+	pushq $\vector
+	jmp exception
+1:	outb %al, $\port
+	iretq
+	.endm
 debug_step:
-	cmpb $0, debugged(%rip)
-	jne 1f
-	pushq $0
-	pushq $1
-	jmp exception
-1:	outb %al, $(MACHINE_PORT_DEBUG + 0)
-	iretq
+	debug_stub 1, (MACHINE_PORT_DEBUG + 0)
 debug_int3:
-	cmpb $0, debugged(%rip)
-	jne 1f
-	pushq $0
-	pushq $3
-	jmp exception
-1:	outb %al, $(MACHINE_PORT_DEBUG + 1)
-	iretq
+	debug_stub 3, (MACHINE_PORT_DEBUG + 1)
 
 	/* stack: error, rip, cs, rflags, rsp, ss */
 page_fault:

@@ -17,8 +17,6 @@
 int64_t exo_call(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e);
 
 const struct exo_info *exo_info(void);
-/* The boot information while it may still be written to: until plat_select has returned. */
-struct boot_info *exo_boot(void);
 
 /* ---- memory for devices (mem.c) ---- */
 

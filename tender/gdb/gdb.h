@@ -64,6 +64,9 @@ struct gdb_breakpoint {
 	uint8_t byte;  /* what stands there without it; while inserted */
 	bool inserted; /* false: no code is there yet */
 };
+/* Put int3 at b->addr, and b->byte back; `inserted` says whether. What else stands there by then stays. */
+void gdb_breakpoint_insert(const struct gdb_target *t, struct gdb_breakpoint *b);
+void gdb_breakpoint_remove(const struct gdb_target *t, struct gdb_breakpoint *b);
 
 struct gdb_auxv {
 	uint64_t type, value;
@@ -166,9 +169,7 @@ struct gdb_ptrace {
 	bool interrupting;   /* a SIGSTOP of ours is on its way */
 	bool late_stop;	     /* one is that is not wanted any more */
 	uint64_t held;	     /* signals from outside that came while stepping: bit n-1 */
-	bool until_active;   /* the step has led into the library OS: it ends at until_addr */
-	uint64_t until_addr;
-	uint8_t until_byte;
+	struct gdb_breakpoint until; /* the step has led into the library OS: it ends there */
 };
 
 /* In the child, as the last thing before the library OS: let the parent trace it. 0 or negative errno. */

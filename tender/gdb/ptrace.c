@@ -26,7 +26,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define INT3 0xcc
 #define STOP_SYSCALL (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 #define TRAPNO_INT3_CODE 0x80	      /* SI_KERNEL: what the kernel tells of int3 */
 
@@ -172,24 +171,13 @@ static void target_kill(void *self)
 
 static void until_set(struct gdb_ptrace *p, uint64_t addr)
 {
-	const uint8_t int3 = INT3;
-
-	p->until_active = target_read_mem(p, addr, &p->until_byte, 1) == 1 && target_write_mem(p, addr, &int3, 1) == 1;
-	p->until_addr = addr;
-}
-
-static void until_clear(struct gdb_ptrace *p)
-{
-	uint8_t now;
-
-	if (p->until_active && target_read_mem(p, p->until_addr, &now, 1) == 1 && now == INT3)
-		target_write_mem(p, p->until_addr, &p->until_byte, 1);
-	p->until_active = false;
+	p->until.addr = addr;
+	gdb_breakpoint_insert(&p->server.session.target, &p->until);
 }
 
 static void report(struct gdb_ptrace *p, enum gdb_stop_kind kind, int signo)
 {
-	until_clear(p);
+	gdb_breakpoint_remove(&p->server.session.target, &p->until);
 	p->stepping = false;
 	p->late_stop |= p->interrupting; /* its SIGSTOP is still to come, and then nobody asks for it any more */
 	p->interrupting = false;
@@ -200,7 +188,7 @@ static void stopped_by_int3(struct gdb_ptrace *p)
 {
 	struct gdb_regs r;
 
-	if (!p->until_active || target_read_regs(p, &r) != 0 || r.rip - 1 != p->until_addr) {
+	if (!p->until.inserted || target_read_regs(p, &r) != 0 || r.rip - 1 != p->until.addr) {
 		report(p, GDB_STOP_INT3, SIGTRAP);
 		return;
 	}
@@ -226,7 +214,7 @@ static void enters_os(struct gdb_ptrace *p, int signo)
 {
 	if (p->stepping && !in_os(rip_of(p))) {
 		until_set(p, rip_of(p));
-		p->stepping = !p->until_active;
+		p->stepping = !p->until.inserted;
 	}
 	step_or_go_on(p, signo);
 }

@@ -44,22 +44,32 @@ static struct gdb_breakpoint *bp_find(struct gdb_session *s, uint64_t addr)
 	return NULL;
 }
 
-static void bp_insert(struct gdb_session *s, struct gdb_breakpoint *b)
+void gdb_breakpoint_insert(const struct gdb_target *t, struct gdb_breakpoint *b)
 {
 	const uint8_t int3 = INT3;
 
-	b->inserted = s->target.is_code(s->target.self, b->addr) &&
-		      s->target.read_mem(s->target.self, b->addr, &b->byte, 1) == 1 &&
-		      s->target.write_mem(s->target.self, b->addr, &int3, 1) == 1;
+	b->inserted = t->read_mem(t->self, b->addr, &b->byte, 1) == 1 && t->write_mem(t->self, b->addr, &int3, 1) == 1;
 }
 
-/* Something else may stand there by now: then that stays. */
-static void bp_remove(struct gdb_session *s, struct gdb_breakpoint *b)
+void gdb_breakpoint_remove(const struct gdb_target *t, struct gdb_breakpoint *b)
 {
 	uint8_t now;
 
-	if (b->inserted && s->target.read_mem(s->target.self, b->addr, &now, 1) == 1 && now == INT3)
-		s->target.write_mem(s->target.self, b->addr, &b->byte, 1);
+	if (b->inserted && t->read_mem(t->self, b->addr, &now, 1) == 1 && now == INT3)
+		t->write_mem(t->self, b->addr, &b->byte, 1);
+	b->inserted = false;
+}
+
+static void bp_insert(struct gdb_session *s, struct gdb_breakpoint *b)
+{
+	b->inserted = false;
+	if (s->target.is_code(s->target.self, b->addr))
+		gdb_breakpoint_insert(&s->target, b);
+}
+
+static void bp_remove(struct gdb_session *s, struct gdb_breakpoint *b)
+{
+	gdb_breakpoint_remove(&s->target, b);
 	*b = s->bp[--s->bp_count];
 }
 

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define TRAP_FLAG 0x100UL
-#define INT3 0xcc
 #define SYSCALL_LEN 2
 
 /* What the processor pushed before exo's stub. */
@@ -158,19 +157,8 @@ static bool target_is_code(void *self, uint64_t addr)
 
 static void until_set(struct debug *d, uint64_t addr)
 {
-	const uint8_t int3 = INT3;
-
-	d->until_active = target_read_mem(d, addr, &d->until_byte, 1) == 1 && target_write_mem(d, addr, &int3, 1) == 1;
-	d->until_addr = addr;
-}
-
-static void until_clear(struct debug *d)
-{
-	uint8_t now;
-
-	if (d->until_active && target_read_mem(d, d->until_addr, &now, 1) == 1 && now == INT3)
-		target_write_mem(d, d->until_addr, &d->until_byte, 1);
-	d->until_active = false;
+	d->until.addr = addr;
+	gdb_breakpoint_insert(&d->server.session.target, &d->until);
 }
 
 static int trap_flag_set(struct debug *d, bool on)
@@ -204,7 +192,7 @@ static int target_resume(void *self, bool step, int signo)
 	if (step && target_read_regs(d, &r) == 0 && target_read_mem(d, r.rip, code, sizeof(code)) == (ssz)sizeof(code) &&
 	    code[0] == 0x0f && code[1] == 0x05)
 		until_set(d, r.rip + SYSCALL_LEN);
-	return trap_flag_set(d, step && !d->until_active);
+	return trap_flag_set(d, step && !d->until.inserted);
 }
 
 static void target_interrupt(void *self)
@@ -234,7 +222,7 @@ static void client_async(struct debug *d)
 
 static void report(struct debug *d, enum gdb_stop_kind kind, int signo)
 {
-	until_clear(d);
+	gdb_breakpoint_remove(&d->server.session.target, &d->until);
 	d->stepping = false;
 	gdb_session_stopped(&d->server.session, kind, signo);
 }
@@ -261,7 +249,7 @@ static void stopped_by_int3(struct debug *d)
 {
 	struct gdb_regs r;
 
-	if (!d->until_active || target_read_regs(d, &r) != 0 || r.rip - 1 != d->until_addr) {
+	if (!d->until.inserted || target_read_regs(d, &r) != 0 || r.rip - 1 != d->until.addr) {
 		report(d, GDB_STOP_INT3, SIGTRAP);
 		return;
 	}

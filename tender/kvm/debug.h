@@ -16,9 +16,7 @@ struct debug {
 	struct vm *vm;
 	bool in_stub;	   /* the processor is at the iretq of exo's stub: what was interrupted is at its rsp */
 	bool stepping, interrupt;
-	bool until_active; /* the step over a call ends at until_addr */
-	uint64_t until_addr;
-	uint8_t until_byte;
+	struct gdb_breakpoint until; /* the step over a call ends there */
 	int async_fd; /* the client that sends SIGIO */
 };
 
