@@ -36,6 +36,13 @@ void host_exo_reset(void)
 	host_exo.info.memory_free = 256u << 20;
 }
 
+int host_exo_teardown(void **state)
+{
+	(void)state;
+	host_exo_reset();
+	return 0;
+}
+
 struct host_device *host_exo_device(uint32_t id, unsigned queues, uint16_t queue_max, uint64_t features)
 {
 	struct host_device *d = &host_exo.device[host_exo.device_count++];

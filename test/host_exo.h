@@ -52,6 +52,7 @@ extern struct host_exo host_exo;
 
 /* All as at the start: no devices, drivers unbound, memory given back. */
 void host_exo_reset(void);
+int host_exo_teardown(void **state); /* the same, for a group of cmocka tests */
 /* A device with `queues` queues of `queue_max` descriptors; VIRTIO_F_VERSION_1 is always offered. */
 struct host_device *host_exo_device(uint32_t id, unsigned queues, uint16_t queue_max, uint64_t features);
 

@@ -134,6 +134,18 @@ int serve_setattr(struct exchange *x)
 
 /* ---- bytes ---- */
 
+/* What Tread and Treaddir ask: a fid, from where on, and how many bytes at most. */
+static int take_range(struct exchange *x, struct fid **f, uint64_t *from, size_t *count)
+{
+	int err = take_fid(x, f);
+
+	if (err)
+		return err;
+	*from = cursor_le64(&x->in);
+	*count = cursor_le32(&x->in);
+	return take_end(x);
+}
+
 int serve_read(struct exchange *x)
 {
 	uint8_t *count_at = sink_take(&x->out, 4);
@@ -141,13 +153,8 @@ int serve_read(struct exchange *x)
 	size_t count;
 	struct fid *f;
 	ssize_t n;
-	int err = take_fid(x, &f);
+	int err = take_range(x, &f, &off, &count);
 
-	if (err)
-		return err;
-	off = cursor_le64(&x->in);
-	count = cursor_le32(&x->in);
-	err = take_end(x);
 	if (err)
 		return err;
 	if (f->kind != FID_FILE)
@@ -319,13 +326,8 @@ int serve_readdir(struct exchange *x)
 	size_t count;
 	struct fid *f;
 	ssize_t n;
-	int err = take_fid(x, &f);
+	int err = take_range(x, &f, &after, &count);
 
-	if (err)
-		return err;
-	after = cursor_le64(&x->in);
-	count = cursor_le32(&x->in);
-	err = take_end(x);
 	if (err)
 		return err;
 	if (f->kind != FID_DIR || !count_at)

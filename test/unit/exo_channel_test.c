@@ -682,13 +682,6 @@ static void a_silent_entropy_device_holds_nobody(void **state)
 	seed_fill(&host_exo.boot);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	host_exo_reset();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -718,5 +711,5 @@ int main(void)
 		cmocka_unit_test(a_signal_ends_the_wait_for_a_reader_that_stands_still),
 	};
 
-	return cmocka_run_group_tests_name("exo_channel", tests, NULL, teardown);
+	return cmocka_run_group_tests_name("exo_channel", tests, NULL, host_exo_teardown);
 }

@@ -297,13 +297,6 @@ static void a_slow_device_is_waited_for(void **state)
 	}
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	host_exo_reset();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,5 +314,5 @@ int main(void)
 		cmocka_unit_test(a_slow_device_is_waited_for),
 	};
 
-	return cmocka_run_group_tests_name("exo_disk", tests, NULL, teardown);
+	return cmocka_run_group_tests_name("exo_disk", tests, NULL, host_exo_teardown);
 }

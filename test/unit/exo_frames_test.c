@@ -336,13 +336,6 @@ static void waiting_wakes_with_a_frame(void **state)
 	}
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	host_exo_reset();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,5 +353,5 @@ int main(void)
 		cmocka_unit_test(waiting_wakes_with_a_frame),
 	};
 
-	return cmocka_run_group_tests_name("exo_frames", tests, NULL, teardown);
+	return cmocka_run_group_tests_name("exo_frames", tests, NULL, host_exo_teardown);
 }

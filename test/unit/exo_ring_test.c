@@ -468,13 +468,6 @@ static void a_device_that_refuses_is_not_used(void **state)
 	assert_int_equal(vring_kick(&ring), -EIO);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	host_exo_reset();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,5 +492,5 @@ int main(void)
 		cmocka_unit_test(a_device_that_refuses_is_not_used),
 	};
 
-	return cmocka_run_group_tests_name("exo_ring", tests, NULL, teardown);
+	return cmocka_run_group_tests_name("exo_ring", tests, NULL, host_exo_teardown);
 }
